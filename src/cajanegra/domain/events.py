@@ -1,0 +1,96 @@
+"""What the recorder writes down, in order, while a call happens.
+
+A call is one ``Begin``, any number of ``Step`` and one ``Finish``, tied together by ``call``, a key that is
+unique to the call even when two calls are given the same ``request_id``. They are encodable as they are
+(msgspec), so that they can be kept outside the process.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Trigger(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """The failure that ended an attempt (see ``domain.failure.Failure``)."""
+
+    kind: str
+    message: str
+    provider: str
+    model: str | None = None
+    http_status: int | None = None
+    code: str | None = None
+    exception_type: str | None = None
+    retry_after: float | None = None
+
+
+class Begin(msgspec.Struct, array_like=True, frozen=True, tag="begin"):
+    """A call has begun. Times are seconds since the Unix epoch (UTC)."""
+
+    call: str
+    at: float
+    request_id: str
+    task: str
+    provider: str
+    model: str | None = None
+    tenant_id: str | None = None
+    module: str | None = None
+    user_id: str | None = None
+    prompt_length: int | None = None
+    prompt_hash: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    metadata: dict[str, Any] | None = None
+    prompt: Any = None
+    """The prompt itself (a string or messages) where content is captured."""
+
+
+class Step(msgspec.Struct, array_like=True, frozen=True, tag="step"):
+    """A recovery step has ended, well or not."""
+
+    call: str
+    at: float
+    strategy: str
+    action: str
+    successful: bool
+    time_ms: int | None = None
+    """Wait and attempt together."""
+    trigger: Trigger | None = None
+    """The failure that this step answers."""
+    result: dict[str, Any] | None = None
+    """Why this step, the wait asked and taken, what was changed, the outcome."""
+
+
+class Finish(msgspec.Struct, array_like=True, frozen=True, tag="finish"):
+    """A call has ended."""
+
+    call: str
+    at: float
+    status: str
+    provider: str | None = None
+    """The provider that answered, or the last one tried; ``None`` where nobody was."""
+    model: str | None = None
+    duration_ms: int | None = None
+    failure: Trigger | None = None
+    """The failure that the call ended with; ``None`` for an answered call."""
+    answer_length: int | None = None
+    tokens_used: int | None = None
+    confidence: float | None = None
+    metadata: dict[str, Any] | None = None
+    """Goes to ``response_metadata``: usage, finish reason, attempts and the like."""
+    answer: str | None = None
+    """The answer's text where content is captured."""
+
+
+class Feedback(msgspec.Struct, array_like=True, frozen=True, tag="feedback"):
+    """What a person thought of an answer."""
+
+    at: float
+    request_id: str
+    feedback: str
+    tenant_id: str | None = None
+    correction: str | None = None
+
+
+Event = Begin | Step | Finish | Feedback

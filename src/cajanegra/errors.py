@@ -1,0 +1,66 @@
+"""Every error that cajanegra raises on purpose.
+
+    CajanegraError
+    ├── SettingsError       a setting is unknown, malformed or missing
+    ├── UsageError          an argument that cannot mean anything: an unknown filter, a negative limit
+    ├── StorageError        the database could not be reached or refused
+    │   └── SchemaError     its tables are missing or not as they must be
+    ├── ProviderError       one attempt failed (carries its ``failure``); defined in ``domain.failure``
+    └── CallError           a call could not be answered by any provider in time
+
+Their messages are one sentence that says what was wrong and what to do, fit to be shown to a user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+class CajanegraError(Exception):
+    """Base of all errors raised by cajanegra."""
+
+
+class SettingsError(CajanegraError):
+    """A setting is unknown, malformed or missing."""
+
+
+class UsageError(CajanegraError):
+    """An argument that cannot mean anything."""
+
+
+class StorageError(CajanegraError):
+    """The database could not be reached, or refused."""
+
+
+class SchemaError(StorageError):
+    """The tables are missing, or not as they must be."""
+
+
+class CallError(CajanegraError):
+    """A call that no provider answered in time; the last failure is its ``__cause__``.
+
+    Attributes:
+        kind: the failure kind of the last failure (``domain.failure.FailureKind``).
+        status: the call's status as recorded, ``"error"`` or ``"timeout"``.
+        request_id: finds the call in the record.
+        steps: the recovery steps that were tried, in order.
+        partial_text: what a stream had delivered before it failed; empty otherwise.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: str,
+        status: str,
+        request_id: str,
+        steps: Sequence[Any] = (),
+        partial_text: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.status = status
+        self.request_id = request_id
+        self.steps = tuple(steps)
+        self.partial_text = partial_text

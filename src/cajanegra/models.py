@@ -1,0 +1,7 @@
+"""The tables, for applications that query them with SQLAlchemy or migrate them with their own Alembic."""
+
+from __future__ import annotations
+
+from cajanegra.storage.tables import AIErrorAnalysis, AIErrorRecovery, AIRequestLog, Base
+
+__all__ = ["AIErrorAnalysis", "AIErrorRecovery", "AIRequestLog", "Base"]

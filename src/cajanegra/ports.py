@@ -1,0 +1,177 @@
+"""The interfaces between the parts. Parts never import each other: they meet here and in ``bootstrap``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from cajanegra.domain.call import Answer, ChatRequest, Chunk, Message
+from cajanegra.domain.events import Event
+from cajanegra.domain.failure import Failure
+from cajanegra.domain.record import Batch
+
+
+class EventSink(Protocol):
+    """Where the recorder puts events and a writer takes them from. Shared by all threads."""
+
+    def append(self, event: Event) -> None:
+        """Take an event without waiting and without raising; what cannot be taken is counted."""
+
+
+class CallStore(Protocol):
+    """Where finished calls end up. Used by one thread at a time."""
+
+    def write(self, batch: Batch) -> int:
+        """Write the batch in one transaction and return how many calls were new.
+
+        Writing the same batch again changes nothing.
+
+        Raises:
+            SchemaError: the tables are missing.
+            StorageError: the database cannot be reached or refused the batch; nothing of it was written.
+        """
+
+    def close(self) -> None:
+        """Give back every connection."""
+
+
+class FailureReader(Protocol):
+    """Makes a ``Failure`` of whatever an attempt ended with. Never raises."""
+
+    def from_response(
+        self, *, provider: str, model: str | None, status: int, headers: Mapping[str, str], body: str
+    ) -> Failure:
+        """Read a response with an error status; header names are lower case."""
+
+    def from_exception(self, error: BaseException, *, provider: str, model: str | None) -> Failure:
+        """Read an exception of any client library; a ``ProviderError`` gives its own failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What is known about an error pattern."""
+
+    probable_cause: str
+    suggested_action: str
+
+
+class Knowledge(Protocol):
+    """Knows why failures happen and what to do about them."""
+
+    def explain(self, provider: str, kind: str) -> Explanation:
+        """The cause and action for a failure kind at a provider."""
+
+
+class Provider(Protocol):
+    """One AI provider. Safe to use from many tasks of many event loops at once."""
+
+    name: str
+
+    async def chat(self, request: ChatRequest, model: str, *, timeout: float) -> Answer:
+        """Make one attempt.
+
+        Args:
+            request: what to ask.
+            model: the provider's own name of the model.
+            timeout: seconds for the whole attempt.
+
+        Raises:
+            ProviderError: the attempt failed, silent failures (an empty answer, a cut body) included.
+        """
+
+    def stream(self, request: ChatRequest, model: str, *, timeout: float) -> AsyncIterator[Chunk]:
+        """Make one streamed attempt; closing the iterator closes the connection.
+
+        The iterator raises ``ProviderError`` as ``chat`` does; a stream that ends without a finish reason
+        is a failure (``stream_interrupted``).
+        """
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+
+
+class OpenCall(Protocol):
+    """A call that has begun and is being written down. None of its methods waits or raises."""
+
+    request_id: str
+
+    def step(
+        self,
+        strategy: str,
+        *,
+        action: str,
+        error: BaseException | None = None,
+        successful: bool,
+        time_ms: int | None = None,
+        provider: str | None = None,
+        model: str | None = None,
+        result: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write down a recovery step that has ended.
+
+        Args:
+            strategy: ``retry``, ``fallback`` or ``simplify``.
+            action: the step in words, such as ``"ollama -> openai"``.
+            error: the failure that made the step necessary.
+            successful: whether the step got an answer.
+            time_ms: wait and attempt together.
+            provider: who was asked in this step; default is the one asked before.
+            model: which model was asked in this step.
+            result: why this step, the wait asked and taken, what was changed, the outcome.
+        """
+
+    def finish(
+        self,
+        response: Any = None,
+        *,
+        text: str | None = None,
+        tokens_used: int | None = None,
+        confidence: float | None = None,
+        model: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write down that the call was answered.
+
+        Args:
+            response: an ``Answer``, an SDK's response object or a dict in OpenAI's form.
+            text: the answer's text, where there is no such response.
+            tokens_used: total tokens, where there is no such response.
+            confidence: the application's own score, 0 to 1.
+            model: the exact model that answered.
+            metadata: documented keys of ``response_metadata``.
+        """
+
+    def fail(
+        self,
+        error: BaseException,
+        *,
+        status: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        partial_text: str = "",
+    ) -> None:
+        """Write down that the call was given up; ``error`` is its last failure.
+
+        ``status`` is ``timeout`` or ``error``; by default it follows from the failure's kind.
+        """
+
+
+class CallLog(Protocol):
+    """Opens calls in the record."""
+
+    def call(
+        self,
+        *,
+        task: str,
+        provider: str,
+        model: str | None = None,
+        prompt: str | Sequence[Message] | None = None,
+        tenant_id: str | None = None,
+        module: str | None = None,
+        user_id: str | None = None,
+        request_id: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> OpenCall:
+        """Write down that a call has begun; ``provider`` is the first that will be asked."""

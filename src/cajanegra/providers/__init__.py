@@ -1,0 +1,1 @@
+"""The wire formats of AI providers, one file each."""

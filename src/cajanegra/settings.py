@@ -1,0 +1,249 @@
+"""Settings: argument, else ``CAJANEGRA_*`` in the environment, else ``cajanegra.toml``, else the default."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from cajanegra.errors import SettingsError
+
+DEFAULT_FILE = "cajanegra.toml"
+_ENVIRONMENT_PREFIX = "CAJANEGRA_"
+_NOT_SETTINGS = frozenset({"CAJANEGRA_CONFIG", "CAJANEGRA_TEST_POSTGRES_URL"})
+
+Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9_-]{1,20}$")]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+Days = Annotated[int, msgspec.Meta(ge=0, le=36_500)]
+
+
+class Database(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[database]``: where calls are written and read."""
+
+    url: str = ""
+    """SQLAlchemy URL; default is a SQLite file in the user's data directory."""
+    read_url: str = ""
+    """A replica to read from; default is ``url``."""
+
+
+class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[[providers]]``: one AI provider."""
+
+    name: Name
+    base_url: str
+    kind: Literal["openai", "ollama"] = "openai"
+    """The wire format that it speaks."""
+    api_key_env: str | None = None
+    """The environment variable that holds its key; keys never stand in settings."""
+    models: tuple[str, ...] = ()
+    """What it serves; the first is its default."""
+    context_window: Annotated[int, msgspec.Meta(ge=256)] | None = None
+    """Tokens that prompt and answer may have together."""
+    timeout: Seconds = 30.0
+    """Seconds that one attempt may take."""
+
+
+class Recovery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[recovery]``: how far to go to get an answer."""
+
+    chain: tuple[Name, ...] = ()
+    """Providers in the order in which they are asked; default is the order of ``[[providers]]``."""
+    attempts: Annotated[int, msgspec.Meta(ge=1, le=20)] = 6
+    """Requests on the wire that one call may cost, all providers and strategies together."""
+    timeout: Seconds = 60.0
+    """Deadline of a call in seconds, waits and steps included."""
+
+
+class Capture(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[capture]``: whether the text of prompts and answers is kept."""
+
+    content: Literal["none", "redacted", "full"] = "none"
+
+
+class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[retention]``: how long calls are kept."""
+
+    default_days: Days = 7
+
+
+_SECTIONS: dict[str, Any] = {
+    "database": Database,
+    "providers": tuple[Provider, ...],
+    "models": dict[str, dict[str, str]],
+    "recovery": Recovery,
+    "capture": Capture,
+    "retention": Retention,
+}
+
+
+class Settings:
+    """Everything that can be set, read once and then fixed.
+
+    Args:
+        sections: values that win over environment and file, as the file has them:
+            ``Settings(database={"url": "sqlite:///calls.db"}, recovery={"timeout": 20})``.
+
+    Raises:
+        SettingsError: a name is unknown (the nearest one is suggested), a value malformed, the file
+            unreadable, or the chain names a provider that is not configured.
+    """
+
+    database: Database
+    providers: tuple[Provider, ...]
+    models: Mapping[str, Mapping[str, str]]
+    recovery: Recovery
+    capture: Capture
+    retention: Retention
+
+    def __init__(self, **sections: Any) -> None:
+        values = _read_file()
+        _merge(values, _read_environment())
+        _merge(values, sections)
+        for name in values:
+            _require_known(name, _SECTIONS, "section")
+        for name, kind in _SECTIONS.items():
+            setattr(self, name, _convert(name, kind, values.get(name)))
+        if "providers" not in values:
+            self.providers = _providers_in_environment()
+        if not self.database.url:
+            self.database = msgspec.structs.replace(self.database, url=default_database_url())
+        self._check_references()
+
+    @property
+    def chain(self) -> tuple[Provider, ...]:
+        """The providers in the order in which a call asks them."""
+        if not self.recovery.chain:
+            return self.providers
+        by_name = {provider.name: provider for provider in self.providers}
+        return tuple(by_name[name] for name in self.recovery.chain)
+
+    def _check_references(self) -> None:
+        names = [provider.name for provider in self.providers]
+        for name in names:
+            if names.count(name) > 1:
+                raise SettingsError(f"two providers are named {name!r}; give each a name of its own")
+        where = [("recovery.chain", name) for name in self.recovery.chain]
+        where += [(f"models.{alias}", name) for alias, models in self.models.items() for name in models]
+        for setting, name in where:
+            if name not in names:
+                known = ", ".join(names) or "none"
+                raise SettingsError(f"{setting} names provider {name!r}, which is not configured (there is: {known})")
+
+
+def default_database_url() -> str:
+    """The SQLite database that is used when nothing is set: an absolute path, the same for cron and shell."""
+    import platformdirs  # noqa: PLC0415 - only needed where no database is configured
+
+    path = Path(platformdirs.user_data_dir("cajanegra", appauthor=False)) / "cajanegra.db"
+    return f"sqlite:///{path}"
+
+
+def _read_file() -> dict[str, Any]:
+    named = os.environ.get("CAJANEGRA_CONFIG")
+    path = Path(named or DEFAULT_FILE)
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if named:
+            raise SettingsError(f"CAJANEGRA_CONFIG names {named}, which does not exist") from None
+        return {}
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from None
+
+
+def _read_environment() -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for variable, text in os.environ.items():
+        if not variable.startswith(_ENVIRONMENT_PREFIX) or variable in _NOT_SETTINGS:
+            continue
+        path = variable.removeprefix(_ENVIRONMENT_PREFIX).lower().split("__")
+        if path[0] not in _SECTIONS:
+            raise SettingsError(f"{variable} is not a setting{_suggestion(path[0], _SECTIONS)}")
+        target = values
+        for part in path[:-1]:
+            target = target.setdefault(part, {})
+        target[path[-1]] = _parse_text(text)
+    return values
+
+
+def _parse_text(text: str) -> Any:
+    """Lists and tables are written as JSON; everything else is a string that the target type reads."""
+    if text.lstrip().startswith(("[", "{")):
+        try:
+            return msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            return text
+    return text
+
+
+def _merge(base: dict[str, Any], override: Mapping[str, Any]) -> None:
+    for name, raw in override.items():
+        value = msgspec.to_builtins(raw)
+        if isinstance(value, dict) and isinstance(base.get(name), dict):
+            _merge(base[name], value)
+        else:
+            base[name] = value
+
+
+def _convert(name: str, kind: Any, value: Any) -> Any:
+    if value is None:
+        value = [] if name == "providers" else {}
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(_explain(name, kind, str(error))) from None
+
+
+def _explain(name: str, kind: Any, message: str) -> str:
+    reason, _, path = message.partition(" - at `$")
+    setting = name + path.rstrip("`")
+    unknown = re.search(r"unknown field `(.+)`", reason)
+    if unknown:
+        struct = Provider if name == "providers" else kind
+        return f"{setting}.{unknown[1]} is not a setting{_suggestion(unknown[1], struct.__struct_fields__)}"
+    return f"{setting}: {reason[:1].lower()}{reason[1:]}"
+
+
+def _require_known(name: str, known: Mapping[str, Any], what: str) -> None:
+    if name not in known:
+        raise SettingsError(f"{name!r} is not a {what} of the settings{_suggestion(name, known)}")
+
+
+def _suggestion(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; there is: {', '.join(known)}"
+
+
+def _providers_in_environment() -> tuple[Provider, ...]:
+    """The providers that the environment gives access to, the local one first."""
+    found = []
+    if host := os.environ.get("OLLAMA_HOST"):
+        base_url = host if "://" in host else f"http://{host}"
+        found.append(Provider(name="ollama", kind="ollama", base_url=base_url, models=("llama3.2",)))
+    if os.environ.get("OVH_AI_ENDPOINTS_ACCESS_TOKEN"):
+        found.append(
+            Provider(
+                name="ovhcloud",
+                base_url="https://oai.endpoints.kepler.ai.cloud.ovh.net/v1",
+                api_key_env="OVH_AI_ENDPOINTS_ACCESS_TOKEN",
+                models=("Meta-Llama-3_3-70B-Instruct",),
+            )
+        )
+    if os.environ.get("OPENAI_API_KEY"):
+        found.append(
+            Provider(
+                name="openai",
+                base_url=os.environ.get("OPENAI_BASE_URL", "https://api.openai.com/v1"),
+                api_key_env="OPENAI_API_KEY",
+                models=("gpt-4o-mini",),
+            )
+        )
+    return tuple(found)
