@@ -89,7 +89,7 @@ def _open_postgresql(url: URL) -> Engine:
         pool_size=5,
         max_overflow=5,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": 10, "prepare_threshold": None, "options": "-c timezone=UTC"},
+        connect_args={"connect_timeout": 10, "prepare_threshold": None},
     )
 
 
