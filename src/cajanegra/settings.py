@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 
@@ -36,7 +36,7 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """``[[providers]]``: one AI provider."""
 
     name: Name
-    base_url: str
+    base_url: Annotated[str, msgspec.Meta(pattern="^https?://[^/]")]
     kind: Literal["openai", "ollama"] = "openai"
     """The wire format that it speaks."""
     api_key_env: str | None = None
@@ -72,6 +72,12 @@ class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     default_days: Days = 7
 
 
+_HINTS = {
+    "[a-z0-9_-]{1,20}": "a provider's name is 1 to 20 of a-z, 0-9, _ and -",
+    "^https?://": "must be a URL that begins with http:// or https://",
+}
+"""What a value must look like, in words where the rule is a regular expression."""
+
 _SECTIONS: dict[str, Any] = {
     "database": Database,
     "providers": tuple[Provider, ...],
@@ -94,6 +100,8 @@ class Settings:
             unreadable, or the chain names a provider that is not configured.
     """
 
+    file: Path | None
+    """The file that was read, if there was one."""
     database: Database
     providers: tuple[Provider, ...]
     models: Mapping[str, Mapping[str, str]]
@@ -102,7 +110,7 @@ class Settings:
     retention: Retention
 
     def __init__(self, **sections: Any) -> None:
-        values = _read_file()
+        self.file, values = _read_file()
         _merge(values, _read_environment())
         _merge(values, sections)
         for name in values:
@@ -133,7 +141,9 @@ class Settings:
         for setting, name in where:
             if name not in names:
                 known = ", ".join(names) or "none"
-                raise SettingsError(f"{setting} names provider {name!r}, which is not configured (there is: {known})")
+                raise SettingsError(
+                    f"{setting} names provider {name!r}, which is not configured (there is: {known})"
+                )
 
 
 def default_database_url() -> str:
@@ -144,15 +154,15 @@ def default_database_url() -> str:
     return f"sqlite:///{path}"
 
 
-def _read_file() -> dict[str, Any]:
+def _read_file() -> tuple[Path | None, dict[str, Any]]:
     named = os.environ.get("CAJANEGRA_CONFIG")
     path = Path(named or DEFAULT_FILE)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return path, tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         if named:
             raise SettingsError(f"CAJANEGRA_CONFIG names {named}, which does not exist") from None
-        return {}
+        return None, {}
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not valid TOML: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -205,11 +215,22 @@ def _convert(name: str, kind: Any, value: Any) -> Any:
 def _explain(name: str, kind: Any, message: str) -> str:
     reason, _, path = message.partition(" - at `$")
     setting = name + path.rstrip("`")
+    if "invalid enum value" in reason.lower():
+        return f"{setting}: {reason.lower()}; choose one of {_choices(name, kind, setting)}"
     unknown = re.search(r"unknown field `(.+)`", reason)
     if unknown:
         struct = Provider if name == "providers" else kind
         return f"{setting}.{unknown[1]} is not a setting{_suggestion(unknown[1], struct.__struct_fields__)}"
+    for pattern, hint in _HINTS.items():
+        if pattern in reason:
+            return f"{setting}: {hint}"
     return f"{setting}: {reason[:1].lower()}{reason[1:]}"
+
+
+def _choices(name: str, kind: Any, setting: str) -> str:
+    struct = Provider if name == "providers" else kind
+    field = setting.rpartition(".")[2]
+    return ", ".join(get_args(get_type_hints(struct)[field]))
 
 
 def _require_known(name: str, known: Mapping[str, Any], what: str) -> None:

@@ -1,0 +1,70 @@
+# Everything runs in .venv, which is made on first use. Needs Python 3.11 or newer and make, nothing else.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+RUN := .venv/bin/python -m
+QUIET_PIP := $(RUN) pip install --quiet --disable-pip-version-check
+
+.PHONY: help install demo test check fmt lint types imports pytest bench-import size clean
+
+help: ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
+
+demo: .venv/.demo ## simulate three failing providers and show what was recorded and recovered
+	@.venv/bin/cajanegra demo
+
+test: .venv/.dev ## formatting, lint, types, import contract and every test: exactly what CI runs
+	@$(MAKE) --no-print-directory check
+
+check: fmt-check lint types imports pytest
+
+.PHONY: fmt-check
+fmt-check:
+	$(RUN) ruff format --check .
+
+fmt: .venv/.dev ## format the code and mend what lint can mend
+	$(RUN) ruff format .
+	$(RUN) ruff check --fix .
+
+lint: .venv/.dev ## ruff
+	$(RUN) ruff check .
+
+types: .venv/.dev ## mypy, strict
+	$(RUN) mypy
+
+imports: .venv/.dev ## the layers hold
+	.venv/bin/lint-imports
+
+pytest: .venv/.dev ## tests only, on SQLite and PostgreSQL
+	$(RUN) pytest -q
+
+bench-import: .venv/.dev ## what importing and constructing costs, beside an empty interpreter
+	$(RUN) benchmarks.imports
+
+size: .venv ## megabytes of a base install, without extras and without pip
+	$(RUN) benchmarks.size
+
+install: .venv/.dev ## everything needed to work on the project
+
+.venv:
+	@test -n "$(PYTHON)" || { echo "cajanegra needs Python 3.11 or newer; none was found (set PYTHON=/path/to/python)" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "this Python has no venv module; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@"$(PYTHON)" -m venv .venv
+	@echo "Setting up .venv ..."
+	@$(QUIET_PIP) --upgrade 'pip>=25.1'
+
+.venv/.demo: pyproject.toml | .venv
+	@echo "Installing cajanegra with what the demo needs ..."
+	@$(QUIET_PIP) --editable '.[demo]'
+	@touch $@
+
+.venv/.dev: pyproject.toml | .venv
+	@echo "Installing cajanegra and its development tools ..."
+	@$(QUIET_PIP) --editable '.[all]' --group dev
+	@touch $@
+
+clean: ## remove .venv and caches
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
