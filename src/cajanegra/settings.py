@@ -148,7 +148,7 @@ class Settings:
 
 def default_database_url() -> str:
     """The SQLite database that is used when nothing is set: an absolute path, the same for cron and shell."""
-    import platformdirs  # noqa: PLC0415 - only needed where no database is configured
+    import platformdirs
 
     path = Path(platformdirs.user_data_dir("cajanegra", appauthor=False)) / "cajanegra.db"
     return f"sqlite:///{path}"
