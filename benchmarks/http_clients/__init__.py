@@ -1,0 +1,1 @@
+"""CPU per request of HTTP clients against one local server: ``python -m benchmarks.http_clients``."""
