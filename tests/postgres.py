@@ -219,9 +219,15 @@ def _readable_by_all(programs: Path, root: Path) -> Path:
     """A copy of programs that come from a package: the directory above it may be closed to other users."""
     if WHEEL not in programs.parts:
         return programs
-    copy = root / "postgresql"
-    shutil.copytree(programs.parent, copy, ignore=shutil.ignore_patterns("include", "pgxs"))
-    return copy / programs.name
+    package = programs.parent.parent
+    for tree in (
+        programs.parent,
+        package.with_name(f"{WHEEL}.libs"),
+    ):  # the libraries are found beside the package
+        if tree.is_dir():
+            copy = root / "site" / tree.relative_to(package.parent)
+            shutil.copytree(tree, copy, ignore=shutil.ignore_patterns("include", "pgxs"))
+    return root / "site" / programs.relative_to(package.parent)
 
 
 def _program_directories() -> Iterator[Path]:

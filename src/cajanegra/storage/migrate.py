@@ -18,9 +18,11 @@ from cajanegra.storage.tables import VERSION_TABLE, Base
 if TYPE_CHECKING:
     from alembic.config import Config
 
-_LOCK = 0x63616A616E65  # "cajane": the advisory lock that migrations of this product share
-_TABLES = [table.name for table in Base.metadata.sorted_tables if table.name != VERSION_TABLE]
+LOCK_TIMEOUT = "10s"
+"""How long an upgrade waits for a table that somebody else uses."""
 
+_LOCK = 0x63616A616E65  # "cajane": the advisory lock that migrations of this product share
+_TABLES = [name for name in Base.metadata.tables if name != VERSION_TABLE]
 
 UpgradeState = Literal["created", "adopted", "upgraded", "completed", "current"]
 
@@ -92,6 +94,11 @@ def current(db: Database) -> str | None:
         raise storage_error(db, error) from None
 
 
+def head() -> str:
+    """The newest revision that this version of cajanegra knows."""
+    return _revisions(_config())[-1]
+
+
 def ensure_sqlite(db: Database) -> None:
     """Create the tables of a SQLite file that has none of them; any other database is left as it is.
 
@@ -122,13 +129,9 @@ def _locked(db: Database) -> Iterator[Connection]:
                 connection.execute(text("SET LOCAL lock_timeout = '10min'"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
                 # Writers queue behind a lock that we wait for: better to fail soon than to hold them up.
-                connection.execute(text("SET LOCAL lock_timeout = '10s'"))
-            try:
-                yield connection
-            except BaseException:
-                connection.exec_driver_sql("ROLLBACK")
-                raise
-            connection.exec_driver_sql("COMMIT")
+                connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
+            yield connection
+            connection.commit()
     except SQLAlchemyError as error:
         raise storage_error(db, error) from None
 
@@ -148,22 +151,32 @@ def _run(
 ) -> list[str]:
     # Imported here since ensure_sqlite runs at each start and hardly ever needs it.
     from alembic import command
-    from alembic.config import Config
     from alembic.util import CommandError
 
+    config = _config()
+    known = _revisions(config)
+    found = _revision(connection)
+    if found is not None and found not in known:
+        raise SchemaError(f"the database is at revision {found} of a newer version; upgrade cajanegra")
     changes: list[str] = []
-    config = Config(attributes={"connection": connection, "changes": changes, "drop_data": drop_data})
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.attributes |= {"connection": connection, "changes": changes, "drop_data": drop_data}
     try:
         getattr(command, direction)(config, revision)
     except CommandError as error:
-        raise SchemaError(
-            f"{error} (the revisions of this version: base, {', '.join(_revisions(config))})"
-        ) from None
+        raise SchemaError(f"{error} (the revisions of this version: base, {', '.join(known)})") from None
     return changes
 
 
+def _config() -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    return config
+
+
 def _revisions(config: Config) -> list[str]:
+    """Oldest first."""
     from alembic.script import ScriptDirectory
 
     return [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()][::-1]

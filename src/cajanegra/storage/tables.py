@@ -14,7 +14,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 VERSION_TABLE = "cajanegra_version"
 """Alembic's own table for our migrations, beside a host's ``alembic_version``."""
 
-_Json = JSON().with_variant(JSONB(), "postgresql")
+_JSONB = JSONB()
+# Nothing here uses it, and with it Alembic's autogenerate on SQLite writes a migration that names ``Text``
+# without importing it.
+_JSONB.astext_type = None  # type: ignore[assignment]
+_Json = JSON().with_variant(_JSONB, "postgresql")
 _NOW = text("CURRENT_TIMESTAMP")
 _AUTOINCREMENT = {"sqlite_autoincrement": True}
 """On SQLite an id must never be used twice: a reused one would join one call's steps to another's."""

@@ -56,7 +56,7 @@ def verify(db: Database) -> list[Finding]:
 def compare(connection: Connection, metadata: MetaData) -> list[Finding]:
     """Compare the tables of ``metadata`` with those that the connection sees."""
     there = _There(connection)
-    return [finding for table in metadata.sorted_tables for finding in _compare_table(there, table)]
+    return [finding for table in metadata.tables.values() for finding in _compare_table(there, table)]
 
 
 class _There:

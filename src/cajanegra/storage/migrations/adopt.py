@@ -42,7 +42,7 @@ def adopt(connection: Connection, metadata: MetaData) -> list[str]:
     """
     done: list[str] = []
     findings = compare(connection, metadata)
-    for table in metadata.sorted_tables:
+    for table in metadata.tables.values():
         wrong = [
             finding for finding in findings if finding.table == table.name and finding.state != "present"
         ]

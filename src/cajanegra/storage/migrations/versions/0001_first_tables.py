@@ -114,6 +114,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop the tables; ones with rows only where that was asked for."""
     if not context.config.attributes["drop_data"]:
-        refuse_rows(op.get_bind(), [table.name for table in _metadata.sorted_tables])
-    for table in reversed(_metadata.sorted_tables):
-        op.drop_table(table.name, if_exists=True)
+        refuse_rows(op.get_bind(), list(_metadata.tables))
+    for name in reversed(_metadata.tables):
+        op.drop_table(name, if_exists=True)
