@@ -4,7 +4,8 @@
     ├── SettingsError       a setting is unknown, malformed or missing
     ├── UsageError          an argument that cannot mean anything: an unknown filter, a negative limit
     ├── StorageError        the database could not be reached or refused
-    │   └── SchemaError     its tables are missing or not as they must be
+    │   ├── SchemaError     its tables are missing or not as they must be
+    │   └── RejectedError   it refuses these data, and would again
     ├── ProviderError       one attempt failed (carries its ``failure``); defined in ``domain.failure``
     └── CallError           a call could not be answered by any provider in time
 
@@ -35,6 +36,10 @@ class StorageError(CajanegraError):
 
 class SchemaError(StorageError):
     """The tables are missing, or not as they must be."""
+
+
+class RejectedError(StorageError):
+    """The database refuses these data; trying the same again cannot help."""
 
 
 class CallError(CajanegraError):

@@ -29,6 +29,7 @@ class CallStore(Protocol):
 
         Raises:
             SchemaError: the tables are missing.
+            RejectedError: the database refuses these data, and would again.
             StorageError: the database cannot be reached or refused the batch; nothing of it was written.
         """
 

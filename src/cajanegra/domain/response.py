@@ -10,49 +10,48 @@ from cajanegra.domain.call import Answer, Usage
 
 
 def answer_from(response: Any) -> Answer:
-    """The answer in a response: an ``Answer``, a dict in OpenAI's form, or an SDK's response object.
+    """The answer in a response: an ``Answer``, a text, a dict in OpenAI's form, or an SDK's response object.
 
-    Never raises: what is missing or has another shape is left out.
+    Chat completions, text completions and responses are understood. Never raises: what is missing or has
+    another shape is left out. ``raw`` is filled where the response is a mapping or makes one of itself;
+    attributes are read where they are, since turning a large object into a dict costs its caller time.
     """
     if isinstance(response, Answer):
         return response
-    body = _mapping(response)
-    choices = body.get("choices")
-    choice = _mapping(choices[0]) if isinstance(choices, list) and choices else {}
-    message = _mapping(choice.get("message"))
-    calls = message.get("tool_calls")
-    return Answer(
-        text=_text(message.get("content")),
-        model=_string(body.get("model")),
-        usage=usage_from(body.get("usage")),
-        finish_reason=_string(choice.get("finish_reason")),
-        confidence=confidence_from(choice.get("logprobs")),
-        tool_calls=[_mapping(call) for call in calls] if isinstance(calls, list) else (),
-        raw=body,
-    )
+    if isinstance(response, str):
+        return Answer(text=response)
+    for body in (response, _mapping(response)):
+        if choices := _list(_get(body, "choices")):
+            return _from_choice(body, choices[0])
+        if output := _list(_get(body, "output")):
+            return _from_output(body, output)
+    return _from_choice(body, None)
 
 
 def usage_from(usage: Any) -> Usage:
     """Token counts in OpenAI's form, of chat completions or of responses."""
-    counts = _mapping(usage)
-    input_tokens = _count(counts, "prompt_tokens", "input_tokens")
-    output_tokens = _count(counts, "completion_tokens", "output_tokens")
-    total = _count(counts, "total_tokens")
+    if usage is None:
+        return Usage()
+    input_tokens = _count(usage, "prompt_tokens", "input_tokens")
+    output_tokens = _count(usage, "completion_tokens", "output_tokens")
+    total = _count(usage, "total_tokens")
     if total is None and input_tokens is not None and output_tokens is not None:
         total = input_tokens + output_tokens
     return Usage(
         input_tokens,
         output_tokens,
         total,
-        _count(_first(counts, "prompt_tokens_details", "input_tokens_details"), "cached_tokens"),
-        _count(_first(counts, "completion_tokens_details", "output_tokens_details"), "reasoning_tokens"),
+        _count(_first(usage, "prompt_tokens_details", "input_tokens_details"), "cached_tokens"),
+        _count(_first(usage, "completion_tokens_details", "output_tokens_details"), "reasoning_tokens"),
     )
 
 
 def confidence_from(logprobs: Any) -> float | None:
     """Mean probability of the answer's tokens: ``{"content": [{"logprob": ...}]}`` or that list itself."""
-    tokens = logprobs if isinstance(logprobs, list) else _mapping(logprobs).get("content")
-    values = [_mapping(token).get("logprob") for token in tokens] if isinstance(tokens, list) else []
+    if logprobs is None:
+        return None
+    values = [_get(token, "logprob") for token in _list(logprobs) or _list(_get(logprobs, "content"))]
+    values = values or _list(_get(logprobs, "token_logprobs"))
     probabilities = [
         math.exp(value)
         for value in values
@@ -61,21 +60,87 @@ def confidence_from(logprobs: Any) -> float | None:
     return sum(probabilities) / len(probabilities) if probabilities else None
 
 
+def _from_choice(body: Any, choice: Any) -> Answer:
+    message = _get(choice, "message")
+    return Answer(
+        text=_text(_get(message, "content") if message is not None else _get(choice, "text")),
+        model=_string(_get(body, "model")),
+        usage=usage_from(_get(body, "usage")),
+        finish_reason=_string(_get(choice, "finish_reason")),
+        confidence=confidence_from(_get(choice, "logprobs")),
+        tool_calls=[_mapping(call) for call in _list(_get(message, "tool_calls"))],
+        raw=body if isinstance(body, Mapping) else {},
+    )
+
+
+def _from_output(body: Any, output: list[Any]) -> Answer:
+    parts = [part for item in output for part in _list(_get(item, "content"))]
+    calls = [item for item in output if _get(item, "type") == "function_call"]
+    return Answer(
+        text=_text(parts),
+        model=_string(_get(body, "model")),
+        usage=usage_from(_get(body, "usage")),
+        finish_reason=_finish_reason(body, calls),
+        confidence=confidence_from([token for part in parts for token in _list(_get(part, "logprobs"))]),
+        tool_calls=[
+            {
+                "id": _get(call, "call_id"),
+                "type": "function",
+                "function": {"name": _get(call, "name"), "arguments": _get(call, "arguments")},
+            }
+            for call in calls
+        ],
+        raw=body if isinstance(body, Mapping) else {},
+    )
+
+
+def _finish_reason(body: Any, calls: list[Any]) -> str | None:
+    """The status of a response in the words of chat completions."""
+    status = _string(_get(body, "status"))
+    if status == "completed":
+        return "tool_calls" if calls else "stop"
+    reason = _string(_get(_get(body, "incomplete_details"), "reason"))
+    return "length" if reason == "max_output_tokens" else reason or status
+
+
+def _get(value: Any, name: str) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, dict):
+        return value.get(name)
+    try:
+        return getattr(value, name)
+    except AttributeError:  # asked last: this question is slow, and SDKs' objects are no mappings
+        return value.get(name) if isinstance(value, Mapping) else None
+    except Exception:  # noqa: BLE001 - a property of somebody else's object may raise anything
+        return None
+
+
 def _mapping(value: Any) -> Mapping[str, Any]:
     if isinstance(value, Mapping):
         return value
-    dump = getattr(value, "model_dump", None)
-    dumped = dump() if callable(dump) else None
+    dump = _get(value, "model_dump")
+    try:
+        dumped = dump() if callable(dump) else None
+    except Exception:  # noqa: BLE001 - somebody else's code
+        return {}
     return dumped if isinstance(dumped, Mapping) else {}
 
 
-def _first(value: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
-    return next((found for name in names if (found := _mapping(value.get(name)))), {})
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else list(value) if isinstance(value, tuple) else []
 
 
-def _count(value: Mapping[str, Any], *names: str) -> int | None:
+def _first(value: Any, *names: str) -> Any:
     for name in names:
-        count = value.get(name)
+        if (found := _get(value, name)) is not None:
+            return found
+    return None
+
+
+def _count(value: Any, *names: str) -> int | None:
+    for name in names:
+        count = _get(value, name)
         if isinstance(count, int) and not isinstance(count, bool) and count >= 0:
             return count
     return None
@@ -84,7 +149,7 @@ def _count(value: Mapping[str, Any], *names: str) -> int | None:
 def _text(content: Any) -> str:
     if isinstance(content, str):
         return content
-    parts = [_mapping(part).get("text") for part in content] if isinstance(content, list) else []
+    parts = [_get(part, "text") for part in _list(content)]
     return "".join(part for part in parts if isinstance(part, str))
 
 

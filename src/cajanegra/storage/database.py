@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, StatementError
 
-from cajanegra.errors import SettingsError, StorageError
+from cajanegra.errors import SchemaError, SettingsError, StorageError
 
 
 class Database:
@@ -31,7 +33,8 @@ class Database:
     @property
     def label(self) -> str:
         """The URL without its password, for people."""
-        return self.url.render_as_string(hide_password=True)
+        shown = self.url.set(drivername=self.dialect).difference_update_query(["password"])
+        return shown.render_as_string(hide_password=True)
 
     @property
     def engine(self) -> Engine:
@@ -43,6 +46,28 @@ class Database:
         if self._engine is None:
             self._engine = _open_sqlite(self.url) if self.dialect == "sqlite" else _open_postgresql(self.url)
         return self._engine
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """One transaction that writes; on SQLite it has the write lock from the beginning.
+
+        Raises:
+            SQLAlchemyError: what the database says; everything is rolled back.
+        """
+        if self.dialect != "sqlite":
+            with self.engine.begin() as connection:
+                yield connection
+            return
+        with self.engine.connect() as connection:
+            # The driver would begin with a read: two such transactions can hold one another up for good.
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.exec_driver_sql("ROLLBACK")
+                raise
+            connection.exec_driver_sql("COMMIT")
 
     def close(self) -> None:
         """Close every connection."""
@@ -60,11 +85,31 @@ class Database:
 
 
 def storage_error(database: Database, error: Exception) -> StorageError:
-    """What a database error means to a user, in one line without secrets."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    reason = " ".join(str(cause).split())
-    what = "cannot be reached" if isinstance(error, OperationalError) else "refused"
-    return StorageError(f"{database.label} {what}: {reason}")
+    """What a database error means to a user, in one line without secrets and without the rows concerned."""
+    cause = error.orig if isinstance(error, StatementError) and error.orig is not None else error
+    state = getattr(cause, "sqlstate", None)
+    reason = _reason(cause)
+    if state in _MISSING or reason.startswith(("no such table", "no such column")):
+        return SchemaError(f"{database.label}: {reason}; 'cajanegra db upgrade' creates what is missing")
+    if state == _NOT_ALLOWED:
+        return StorageError(
+            f"{database.label} refused: {reason}; 'cajanegra doctor' shows the GRANT that helps"
+        )
+    gone = state is None or state.startswith(("08", "57P"))  # connection lost, server shutting down
+    if isinstance(error, OperationalError) and database.dialect == "postgresql" and gone:
+        return StorageError(f"{database.label} cannot be reached: {reason}")
+    return StorageError(f"{database.label} refused: {reason}")
+
+
+_MISSING = frozenset({"42P01", "42703"})
+"""PostgreSQL's codes for a table and a column that are not there."""
+_NOT_ALLOWED = "42501"
+
+
+def _reason(cause: BaseException) -> str:
+    """The database's own words; PostgreSQL's further lines may quote the row, so they stay out."""
+    primary = getattr(getattr(cause, "diag", None), "message_primary", None)
+    return " ".join(str(primary or cause).split())
 
 
 def _parse(text: str) -> URL:
@@ -89,6 +134,7 @@ def _open_postgresql(url: URL) -> Engine:
         pool_size=5,
         max_overflow=5,
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args={"connect_timeout": 10, "prepare_threshold": None},
     )
 
@@ -100,7 +146,7 @@ def _open_sqlite(url: URL) -> Engine:
             Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise StorageError(f"the directory of {path} cannot be made: {error.strerror}") from None
-    engine = create_engine(url, connect_args={"timeout": 10})
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": 10})
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Float, Index, Integer, PrimaryKeyConstraint, String, Text, text
+from sqlalchemy import JSON, DateTime, Float, Index, Integer, PrimaryKeyConstraint, String, Table, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -151,3 +151,15 @@ def include_name(name: str | None, kind: str, _parents: Mapping[Any, str | None]
     ``context.configure`` of the host's ``env.py``.
     """
     return not (kind == "table" and name is not None and _PARTITION.fullmatch(name))
+
+
+def _table(model: type[Base]) -> Table:
+    table = model.__table__
+    assert isinstance(table, Table)  # noqa: S101 - declarative models may map other things, ours do not
+    return table
+
+
+REQUEST_LOGS = _table(AIRequestLog)
+ERROR_ANALYSIS = _table(AIErrorAnalysis)
+ERROR_RECOVERY = _table(AIErrorRecovery)
+CONTENTS = _table(Content)

@@ -1,0 +1,190 @@
+"""Puts the events of a call together to the record of that call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from cajanegra.domain.content_redaction import redact_content
+from cajanegra.domain.events import Begin, Event, Feedback, Finish, Step, Trigger
+from cajanegra.domain.failure import FailureKind
+from cajanegra.domain.pattern import pattern_name
+from cajanegra.domain.record import CallRecord, FeedbackRecord, Occurrence, StepRecord
+from cajanegra.domain.redaction import redact_json, redact_text
+from cajanegra.ports import Knowledge
+
+MAX_OPEN_CALLS = 100_000
+"""Calls in flight at once; beyond it the oldest is taken for one that will never finish."""
+
+Record = CallRecord | FeedbackRecord
+
+
+@dataclass(slots=True)
+class _OpenCall:
+    begin: Begin
+    steps: list[Step] = field(default_factory=list)
+
+
+class Assembler:
+    """Groups events by call and makes a record of each call that has ended.
+
+    Args:
+        knowledge: says why failures happen.
+        redacted_content: whether captured content is to be masked before it is stored.
+    """
+
+    def __init__(self, knowledge: Knowledge, *, redacted_content: bool = True) -> None:
+        self._knowledge = knowledge
+        self._content: Callable[[Any], Any] = redact_content if redacted_content else _as_it_is
+        self._open: dict[str, _OpenCall] = {}
+
+    @property
+    def open_calls(self) -> int:
+        """Calls that have begun and not ended."""
+        return len(self._open)
+
+    def add(self, event: Event) -> Iterator[Record]:
+        """Take an event; yields the records that it completes."""
+        if isinstance(event, Begin):
+            if len(self._open) >= MAX_OPEN_CALLS:
+                yield self._interrupted(next(iter(self._open)), event.at)
+            self._open[event.call] = _OpenCall(event)
+        elif isinstance(event, Feedback):
+            yield FeedbackRecord(
+                event.request_id, event.tenant_id, event.feedback, event.correction, _time(event.at)
+            )
+        elif call := self._open.get(event.call):
+            if isinstance(event, Step):
+                call.steps.append(event)
+            else:
+                del self._open[event.call]
+                yield self._record(call, event)
+
+    def interrupt_all(self, at: float) -> Iterator[CallRecord]:
+        """Records of the calls that will never finish, because the recorder closes at ``at``."""
+        while self._open:
+            yield self._interrupted(next(iter(self._open)), at)
+
+    def _interrupted(self, key: str, at: float) -> CallRecord:
+        call = self._open.pop(key)
+        provider, model = call.begin.provider, call.begin.model
+        failure = Trigger(FailureKind.INTERRUPTED, "the process ended the recording first", provider, model)
+        return self._record(call, Finish(key, at, "error", provider, model, failure=failure))
+
+    def _record(self, call: _OpenCall, end: Finish) -> CallRecord:
+        begin, steps = call.begin, call.steps
+        failures = [(step.trigger, step.at) for step in steps if step.trigger]
+        if end.failure:
+            failures.append((end.failure, end.at))
+        occurrences = [self._occurrence(trigger, at) for trigger, at in failures]
+        fallback = end.provider if end.status == "fallback" else _last_fallback(end, steps)
+        return CallRecord(
+            request_id=begin.request_id,
+            tenant_id=begin.tenant_id,
+            module=begin.module,
+            user_id=begin.user_id,
+            task=begin.task,
+            prompt_length=begin.prompt_length or 0,
+            prompt_hash=begin.prompt_hash,
+            temperature=begin.temperature,
+            max_tokens=begin.max_tokens,
+            model_requested=begin.model,
+            provider_used=end.provider or begin.provider,
+            provider_model=end.model,
+            status=end.status,
+            response_content_length=end.answer_length,
+            tokens_used=end.tokens_used,
+            processing_time_ms=end.duration_ms,
+            error_message=redact_text(end.failure.message) if end.failure else None,
+            error_code=end.failure.kind if end.failure else None,
+            retry_count=sum(step.strategy == "retry" for step in steps),
+            fallback_used=fallback,
+            confidence_score=end.confidence,
+            request_metadata=_request_metadata(begin),
+            response_metadata=_response_metadata(end, len(steps), occurrences),
+            created_at=_time(begin.at),
+            updated_at=_time(end.at),
+            steps=[_step_record(number, step) for number, step in enumerate(steps, start=1)],
+            occurrences=occurrences,
+            prompt=self._content(begin.prompt),
+            answer=self._content(end.answer),
+        )
+
+    def _occurrence(self, trigger: Trigger, at: float) -> Occurrence:
+        known = self._knowledge.explain(trigger.provider, trigger.kind)
+        return Occurrence(
+            pattern=pattern_name(trigger.provider, trigger.kind),
+            error_code=trigger.kind,
+            message_pattern=f"{trigger.provider} {trigger.kind}: <*>",
+            at=_time(at),
+            probable_cause=known.probable_cause,
+            suggested_action=known.suggested_action,
+        )
+
+
+def _last_fallback(end: Finish, steps: list[Step]) -> str | None:
+    """An unanswered call ended on a fallback too, when its last change of provider was one."""
+    if end.failure is None or not any(step.strategy == "fallback" for step in steps):
+        return None
+    return end.provider
+
+
+def _request_metadata(begin: Begin) -> Mapping[str, Any]:
+    metadata = dict(redact_json(begin.metadata or {}))
+    if begin.prompt_length is None:
+        metadata["prompt_unknown"] = True
+    return metadata
+
+
+def _response_metadata(end: Finish, steps: int, occurrences: list[Occurrence]) -> Mapping[str, Any]:
+    metadata: dict[str, Any] = {"attempts": steps + 1, **redact_json(end.metadata or {})}
+    if occurrences:
+        metadata["patterns"] = list(dict.fromkeys(occurrence.pattern for occurrence in occurrences))
+    if end.failure:
+        details = {
+            "http_status": end.failure.http_status,
+            "provider_error_code": end.failure.code,
+            "exception_type": end.failure.exception_type,
+        }
+        metadata |= {key: value for key, value in details.items() if value is not None}
+    return metadata
+
+
+def _step_record(number: int, step: Step) -> StepRecord:
+    result: dict[str, Any] = dict(redact_json(step.result or {}))
+    if step.trigger:
+        result["trigger"] = _trigger(step.trigger)
+    return StepRecord(
+        strategy_name=step.strategy,
+        step_number=number,
+        action_taken=redact_text(step.action),
+        was_successful=step.successful,
+        recovery_time_ms=step.time_ms,
+        recovery_result=result,
+        created_at=_time(step.at),
+    )
+
+
+def _trigger(trigger: Trigger) -> dict[str, Any]:
+    details = {
+        "provider": trigger.provider,
+        "model": trigger.model,
+        "kind": trigger.kind,
+        "pattern": pattern_name(trigger.provider, trigger.kind),
+        "http_status": trigger.http_status,
+        "provider_error_code": trigger.code,
+        "exception_type": trigger.exception_type,
+        "retry_after": trigger.retry_after,
+        "message": redact_text(trigger.message),
+    }
+    return {key: value for key, value in details.items() if value is not None}
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _as_it_is(content: Any) -> Any:
+    return content
