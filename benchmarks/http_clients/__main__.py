@@ -1,6 +1,6 @@
 """Measures every candidate against one server: medians, ratios to the floor, import time and size.
 
-Install the candidates first: ``pip install aiohttp httpx2 pyreqwest niquests``.
+What is not installed is left out: ``pip install aiohttp httpx2 pyreqwest niquests``.
 """
 
 from __future__ import annotations
@@ -27,20 +27,21 @@ ROUNDS = 2
 
 
 def main() -> None:
+    names = [name for name in CLIENTS if name == "floor" or _is_installed(name)]
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks.http_clients.server"], stdout=subprocess.PIPE, text=True
     ) as server:
         try:
             assert server.stdout is not None  # noqa: S101 - a pipe was asked for
             base_url = f"http://127.0.0.1:{int(server.stdout.readline())}"
-            rounds = [{name: _measured(name, base_url) for name in CLIENTS} for _ in range(ROUNDS)]
+            rounds = [{name: _measured(name, base_url) for name in names} for _ in range(ROUNDS)]
         finally:
             server.terminate()
     scenarios = list(rounds[0]["floor"])
     print(f"{datetime.now(UTC):%Y-%m-%d}, Python {sys.version.split()[0]}: CPU µs per request (x floor)")
     print(f"{'':20}" + "".join(f"{scenario:>18}" for scenario in scenarios) + f"{'import':>10}{'size':>10}")
     floor = {scenario: _median(rounds, "floor", scenario) for scenario in scenarios}
-    for name in CLIENTS:
+    for name in names:
         cells = ""
         for scenario in scenarios:
             cost = _median(rounds, name, scenario)

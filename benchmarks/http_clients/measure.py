@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import statistics
 import sys
 import time
@@ -44,4 +45,5 @@ async def _batch(client: Client, shape: str, base_url: str, count: int, concurre
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(measure(sys.argv[1], sys.argv[2]))))
+    print(json.dumps(asyncio.run(measure(sys.argv[1], sys.argv[2]))), flush=True)
+    os._exit(0)  # pyreqwest's thread now and then aborts an interpreter that shuts down in order
