@@ -54,10 +54,10 @@ def upgrade(db: Database, revision: str = "head") -> Upgrade:
         StorageError: the database cannot be reached or refused.
     """
     with _locked(db) as connection:
-        before = _revision(connection)
+        before = revision_of(connection)
         tables = set(inspect(connection).get_table_names())
         changes = _run(connection, "upgrade", revision)
-        after = _revision(connection) or ""
+        after = revision_of(connection) or ""
         state: UpgradeState
         if before is None:
             state = "adopted" if tables.intersection(_TABLES) else "created"
@@ -78,7 +78,7 @@ def downgrade(db: Database, revision: str, *, drop_data: bool = False) -> str | 
     """
     with _locked(db) as connection:
         _run(connection, "downgrade", revision, drop_data=drop_data)
-        return _revision(connection)
+        return revision_of(connection)
 
 
 def current(db: Database) -> str | None:
@@ -89,14 +89,21 @@ def current(db: Database) -> str | None:
     """
     try:
         with db.engine.connect() as connection:
-            return _revision(connection)
+            return revision_of(connection)
     except SQLAlchemyError as error:
         raise storage_error(db, error) from None
 
 
 def head() -> str:
     """The newest revision that this version of cajanegra knows."""
-    return _revisions(_config())[-1]
+    return revisions()[-1]
+
+
+def revisions() -> list[str]:
+    """Every revision that this version of cajanegra knows, oldest first."""
+    from alembic.script import ScriptDirectory
+
+    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()][::-1]
 
 
 def ensure_sqlite(db: Database) -> None:
@@ -120,23 +127,19 @@ def ensure_sqlite(db: Database) -> None:
 def _locked(db: Database) -> Iterator[Connection]:
     """One transaction that no other migration runs beside."""
     try:
-        with db.engine.connect() as connection:
-            if db.dialect == "sqlite":
-                # The driver would begin a deferred transaction: two can hold one, and neither can finish.
-                connection.execution_options(isolation_level="AUTOCOMMIT")
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            else:
+        with db.transaction() as connection:
+            if db.dialect == "postgresql":
                 connection.execute(text("SET LOCAL lock_timeout = '10min'"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
                 # Writers queue behind a lock that we wait for: better to fail soon than to hold them up.
                 connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
             yield connection
-            connection.commit()
     except SQLAlchemyError as error:
         raise storage_error(db, error) from None
 
 
-def _revision(connection: Connection) -> str | None:
+def revision_of(connection: Connection) -> str | None:
+    """The revision that the database has, or ``None`` where it was never migrated."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 - a constant
@@ -154,8 +157,8 @@ def _run(
     from alembic.util import CommandError
 
     config = _config()
-    known = _revisions(config)
-    found = _revision(connection)
+    known = revisions()
+    found = revision_of(connection)
     if found is not None and found not in known:
         raise SchemaError(f"the database is at revision {found} of a newer version; upgrade cajanegra")
     changes: list[str] = []
@@ -173,13 +176,6 @@ def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     return config
-
-
-def _revisions(config: Config) -> list[str]:
-    """Oldest first."""
-    from alembic.script import ScriptDirectory
-
-    return [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()][::-1]
 
 
 def _complete(connection: Connection) -> list[str]:
