@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -81,10 +81,10 @@ class Provider(Protocol):
             ProviderError: the attempt failed, silent failures (an empty answer, a cut body) included.
         """
 
-    def stream(self, request: ChatRequest, model: str, *, timeout: float) -> AsyncIterator[Chunk]:
-        """Make one streamed attempt; closing the iterator closes the connection.
+    def stream(self, request: ChatRequest, model: str, *, timeout: float) -> AsyncGenerator[Chunk]:
+        """Make one streamed attempt; closing the generator closes the connection.
 
-        The iterator raises ``ProviderError`` as ``chat`` does; a stream that ends without a finish reason
+        The generator raises ``ProviderError`` as ``chat`` does; a stream that ends without a finish reason
         is a failure (``stream_interrupted``).
         """
 

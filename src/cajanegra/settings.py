@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -247,8 +248,7 @@ def _providers_in_environment() -> tuple[Provider, ...]:
     """The providers that the environment gives access to, the local one first."""
     found = []
     if host := os.environ.get("OLLAMA_HOST"):
-        base_url = host if "://" in host else f"http://{host}"
-        found.append(Provider(name="ollama", kind="ollama", base_url=base_url, models=("llama3.2",)))
+        found.append(Provider(name="ollama", kind="ollama", base_url=_ollama_url(host), models=("llama3.2",)))
     if os.environ.get("OVH_AI_ENDPOINTS_ACCESS_TOKEN"):
         found.append(
             Provider(
@@ -268,3 +268,12 @@ def _providers_in_environment() -> tuple[Provider, ...]:
             )
         )
     return tuple(found)
+
+
+def _ollama_url(host: str) -> str:
+    """``OLLAMA_HOST`` as Ollama reads it: scheme and port may be left out."""
+    url = urlsplit(host if "://" in host else f"http://{host}")
+    name = "127.0.0.1" if url.hostname in (None, "0.0.0.0") else url.hostname  # noqa: S104 - a client's side
+    default = {"http": 11434, "https": 443}.get(url.scheme, 11434)
+    port = default if url.port is None else url.port
+    return f"{url.scheme}://{name}:{port}{url.path.rstrip('/')}"

@@ -55,7 +55,7 @@ def test_the_chain_is_the_order_of_the_providers_unless_set() -> None:
 
 def test_providers_are_found_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-not-a-real-key")
-    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:11434")
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1")
     ollama, openai = Settings().chain
     assert (ollama.name, ollama.kind, ollama.base_url) == ("ollama", "ollama", "http://127.0.0.1:11434")
     assert (openai.name, openai.api_key_env) == ("openai", "OPENAI_API_KEY")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,7 +71,7 @@ class Ollama:
             raw=body,
         )
 
-    async def stream(self, request: ChatRequest, model: str, *, timeout: float) -> AsyncIterator[Chunk]:
+    async def stream(self, request: ChatRequest, model: str, *, timeout: float) -> AsyncGenerator[Chunk]:
         """Make one streamed attempt; see ``ports.Provider``."""
         attempt, payload = self._prepared(request, model, stream=True)
         state = _Reply(attempt, payload)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,7 +68,7 @@ class OpenAICompatible:
         )
         return answer
 
-    async def stream(self, request: ChatRequest, model: str, *, timeout: float) -> AsyncIterator[Chunk]:
+    async def stream(self, request: ChatRequest, model: str, *, timeout: float) -> AsyncGenerator[Chunk]:
         """Make one streamed attempt; see ``ports.Provider``."""
         attempt = self._attempt(request, model)
         payload = {**self._stream_options, **_payload(request, model), "stream": True}

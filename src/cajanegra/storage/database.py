@@ -47,6 +47,10 @@ class Database:
             self._engine = _open_sqlite(self.url) if self.dialect == "sqlite" else _open_postgresql(self.url)
         return self._engine
 
+    def import_driver(self) -> None:
+        """Import the dialect and its driver now instead of with the first connection."""
+        self.url.get_dialect().import_dbapi()
+
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """One transaction that writes; on SQLite it has the write lock from the beginning.

@@ -1,0 +1,104 @@
+"""Builds the parts from settings: the one place where they meet."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cajanegra.analysis.classify import Classifier
+from cajanegra.analysis.knowledge import KnowledgeBase
+from cajanegra.errors import SettingsError
+from cajanegra.ports import CallLog, CallStore
+from cajanegra.recording.assembler import Assembler
+from cajanegra.recording.writer import Writer
+from cajanegra.settings import Provider, Settings
+
+if TYPE_CHECKING:
+    from cajanegra.recovery.engine import Engine
+    from cajanegra.recovery.routing import Route
+
+
+def store_opener(settings: Settings) -> Callable[[], CallStore]:
+    """A function that opens the store; what it needs is imported when it is called."""
+
+    def open_store() -> CallStore:
+        from cajanegra.storage.database import Database
+        from cajanegra.storage.writes import Store
+
+        return Store(Database(settings.database.url))
+
+    return open_store
+
+
+def new_writer(settings: Settings) -> Writer:
+    """A writer of its own queue into the settings' database."""
+    redacted = settings.capture.content != "full"
+    return Writer(store_opener(settings), Assembler(KnowledgeBase(), redacted_content=redacted))
+
+
+def new_engine(settings: Settings, log: CallLog) -> Engine:
+    """The recovery engine with the settings' limits."""
+    from cajanegra.recovery.decision import Policy
+    from cajanegra.recovery.engine import Engine
+
+    limits = settings.recovery
+    return Engine(log, KnowledgeBase(), Policy(attempts=limits.attempts, timeout=limits.timeout))
+
+
+def new_routes(settings: Settings) -> list[Route]:
+    """The providers of the chain, ready to be asked.
+
+    Raises:
+        SettingsError: the variable that holds a provider's key is not set.
+    """
+    from cajanegra.providers.registry import build
+    from cajanegra.recovery.routing import Route
+
+    reader = Classifier()
+    return [
+        Route(
+            build(
+                kind=provider.kind,
+                name=provider.name,
+                base_url=provider.base_url,
+                api_key=api_key(provider),
+                context_window=provider.context_window,
+                reader=reader,
+            ),
+            provider.models,
+            provider.timeout,
+            provider.context_window,
+        )
+        for provider in settings.chain
+    ]
+
+
+def api_key(provider: Provider) -> str | None:
+    """A provider's key from the environment.
+
+    Raises:
+        SettingsError: the variable that should hold it is not set.
+    """
+    if provider.api_key_env is None:
+        return None
+    key = os.environ.get(provider.api_key_env, "").strip()
+    if not key:
+        raise SettingsError(
+            f"provider {provider.name!r} takes its key from {provider.api_key_env}, which is not set"
+        )
+    return key
+
+
+def import_storage(settings: Settings) -> None:
+    """Import what writing to the database will need, so that no call has to wait for it."""
+    from cajanegra.storage.database import Database
+
+    database = Database(settings.database.url)
+    database.import_driver()
+    importlib.import_module("cajanegra.storage.writes")
+    path = database.url.database
+    if database.dialect == "sqlite" and path and not Path(path).exists():
+        importlib.import_module("alembic.command")  # the tables of the new file are going to be made

@@ -1,0 +1,372 @@
+"""The public face: ``AIClient`` asks providers, ``Recorder`` writes down what other clients do."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from cajanegra import bootstrap
+from cajanegra.analysis.classify import Classifier
+from cajanegra.domain.call import CallInfo, ChatRequest, Chunk, Message, Usage
+from cajanegra.domain.ids import uuid7
+from cajanegra.errors import UsageError
+from cajanegra.recording import recorder
+from cajanegra.settings import Settings
+
+if TYPE_CHECKING:
+    from cajanegra.recovery.course import StepTaken, Target
+    from cajanegra.recovery.engine import Outcome
+
+T = TypeVar("T")
+
+
+class Recorder(recorder.Recorder):
+    """Writes down AI calls that any client makes, in the settings' database.
+
+    Args:
+        settings: default is ``Settings()``.
+
+    Raises:
+        SettingsError: the settings are wrong.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        used = settings or Settings()
+        super().__init__(lambda: bootstrap.new_writer(used), Classifier(), capture=used.capture.content)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answered call.
+
+    Attributes:
+        text: the answer's text.
+        request_id: finds the call in the record.
+        provider: who answered.
+        model: the exact model that answered.
+        status: ``success`` (the first provider answered) or ``fallback``.
+        attempts: requests on the wire that it took.
+        usage: tokens of the answer.
+        finish_reason: why the model stopped, in OpenAI's words.
+        tool_calls: tool calls in OpenAI's form.
+        steps: the recovery steps that were taken.
+        raw: the provider's response as decoded JSON.
+    """
+
+    text: str
+    request_id: str
+    provider: str
+    model: str
+    status: str
+    attempts: int
+    usage: Usage
+    finish_reason: str | None = None
+    tool_calls: Sequence[Mapping[str, Any]] = ()
+    steps: Sequence[StepTaken] = ()
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+class ChatStream:
+    """A streamed answer: iterate over it for its chunks.
+
+    Leaving the loop early, or ``aclose``, closes the connection; the call is then recorded as cancelled.
+
+    Attributes:
+        request_id: finds the call in the record.
+        usage: tokens of the answer, once it is complete and when the provider reports them.
+    """
+
+    def __init__(self, request_id: str, chunks: AsyncGenerator[Chunk]) -> None:
+        self.request_id = request_id
+        self.usage: Usage | None = None
+        self._chunks = chunks
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Chunk:
+        """The next chunk.
+
+        Raises:
+            CallError: nobody answered, or the stream was interrupted (``partial_text`` has what came).
+        """
+        chunk = await anext(self._chunks)
+        if chunk.usage is not None:
+            self.usage = chunk.usage
+        return chunk
+
+    async def aclose(self) -> None:
+        """Stop, and close the connection."""
+        await self._chunks.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class AIClient:
+    """Asks AI providers, recovers what can be recovered, and records every attempt.
+
+    One client serves a whole process: all threads, all event loops.
+
+    Args:
+        settings: default is ``Settings()``.
+
+    Raises:
+        SettingsError: the settings are wrong, or a provider's key is not in the environment.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        self.recorder = Recorder(self.settings)
+        self._routes = bootstrap.new_routes(self.settings)
+        self._engine = bootstrap.new_engine(self.settings, self.recorder)
+        self._loop = _LoopThread()
+        bootstrap.import_storage(self.settings)
+        from cajanegra.recovery.routing import resolve
+
+        self._resolve = resolve
+
+    async def chat(
+        self,
+        prompt: str | None = None,
+        *,
+        messages: Sequence[Message] | None = None,
+        model: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        task: str = "chat",
+        tenant_id: str | None = None,
+        module: str | None = None,
+        user_id: str | None = None,
+        **parameters: Any,
+    ) -> Reply:
+        """Ask, and get the answer.
+
+        Args:
+            prompt: the question; or else ``messages``.
+            messages: a conversation in OpenAI's form, oldest first.
+            model: an alias, ``provider/model`` or a model's name; default is each provider's first.
+            temperature: sampling temperature.
+            max_tokens: longest answer in tokens.
+            timeout: this call's deadline in seconds, waits and recovery included.
+            request_id: the application's own id of the call.
+            metadata: anything worth keeping with the call, as JSON.
+            task: what the call is for: ``classification``, ``analysis``, ``chat``.
+            tenant_id: on whose behalf.
+            module: the part of the application that asks.
+            user_id: the person who asked.
+            parameters: everything else goes to the provider as it is (``response_format``, ``tools``).
+
+        Raises:
+            CallError: no provider answered in time.
+            UsageError: an argument cannot mean anything.
+        """
+        asked = _asked(prompt, messages)
+        outcome = await self._engine.chat(
+            asked,
+            _request(asked, temperature, max_tokens, parameters),
+            self._targets(model),
+            CallInfo(task, request_id, tenant_id, module, user_id, metadata),
+            model_requested=model,
+            timeout=_timeout(timeout),
+        )
+        return _reply(outcome)
+
+    def chat_sync(self, prompt: str | None = None, **arguments: Any) -> Reply:
+        """The same as ``chat``, for code without an event loop; usable from any thread."""
+        return self._loop.run(self.chat(prompt, **arguments))
+
+    def stream(
+        self,
+        prompt: str | None = None,
+        *,
+        messages: Sequence[Message] | None = None,
+        model: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        task: str = "chat",
+        tenant_id: str | None = None,
+        module: str | None = None,
+        user_id: str | None = None,
+        **parameters: Any,
+    ) -> ChatStream:
+        """Ask, and get the answer piece by piece; arguments as for ``chat``.
+
+        The call begins with the first iteration. A failure before the first content is recovered unseen.
+        """
+        asked = _asked(prompt, messages)
+        call_id = request_id or uuid7()
+        chunks = self._engine.stream(
+            asked,
+            _request(asked, temperature, max_tokens, parameters),
+            self._targets(model),
+            CallInfo(task, call_id, tenant_id, module, user_id, metadata),
+            model_requested=model,
+            timeout=_timeout(timeout),
+        )
+        return ChatStream(call_id, chunks)
+
+    async def feedback(
+        self,
+        request_id: str,
+        feedback: str,
+        *,
+        correction: str | None = None,
+        tenant_id: str | None = None,
+    ) -> None:
+        """Write down what a person thought of an answer.
+
+        Args:
+            request_id: as the reply has it.
+            feedback: ``thumbs_up``, ``thumbs_down`` or a word of your own.
+            correction: what the answer should have been.
+            tenant_id: needed where the application gives its own request ids that tenants may share.
+        """
+        self.recorder.feedback(request_id, feedback, tenant_id=tenant_id, correction=correction)
+
+    async def aclose(self) -> None:
+        """Close every connection and write down what is waiting."""
+        for route in self._routes:
+            await route.provider.aclose()
+        await asyncio.to_thread(self._close_rest)
+
+    def close(self) -> None:
+        """The same as ``aclose``, for code without an event loop."""
+        self._loop.run(self._close_providers())
+        self._close_rest()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _targets(self, model: str | None) -> list[Target]:
+        return self._resolve(self._routes, self.settings.models, model)
+
+    async def _close_providers(self) -> None:
+        for route in self._routes:
+            await route.provider.aclose()
+
+    def _close_rest(self) -> None:
+        self._loop.close()
+        self.recorder.close()
+
+
+class _LoopThread:
+    """An event loop on a thread of its own, started when it is first needed."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run to the end, waiting on this thread."""
+        future: Future[T] = asyncio.run_coroutine_threadsafe(work, self._started())
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def close(self) -> None:
+        """Stop the loop after closing what belongs to it."""
+        loop, thread = self._loop, self._thread
+        if loop is None or thread is None or thread is threading.current_thread():
+            return
+        self._loop = self._thread = None
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+
+    def _started(self) -> asyncio.AbstractEventLoop:
+        with self._starting:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=_serve, args=(self._loop,), name="cajanegra-loop", daemon=True
+                )
+                self._thread.start()
+            return self._loop
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()
+
+
+def _asked(prompt: str | None, messages: Sequence[Message] | None) -> str | Sequence[Message]:
+    if (prompt is None) == (messages is None):
+        raise UsageError("give either a prompt or messages")
+    asked: str | Sequence[Message] = prompt if prompt is not None else messages or ()
+    if not asked or (isinstance(asked, str) and not asked.strip()):
+        raise UsageError("the prompt is empty")
+    if not isinstance(asked, str) and not all(isinstance(message, Mapping) for message in asked):
+        raise UsageError("messages are a list of objects with role and content")
+    return asked
+
+
+def _request(
+    asked: str | Sequence[Message],
+    temperature: float | None,
+    max_tokens: int | None,
+    parameters: Mapping[str, Any],
+) -> ChatRequest:
+    if max_tokens is not None and max_tokens < 1:
+        raise UsageError(f"max_tokens must be at least 1, not {max_tokens}")
+    messages = [{"role": "user", "content": asked}] if isinstance(asked, str) else list(asked)
+    return ChatRequest(messages, temperature, max_tokens, parameters)
+
+
+def _timeout(seconds: float | None) -> float | None:
+    if seconds is not None and not seconds > 0:
+        raise UsageError(f"timeout must be more than 0 seconds, not {seconds}")
+    return seconds
+
+
+def _reply(outcome: Outcome) -> Reply:
+    answer, target = outcome.answer, outcome.target
+    return Reply(
+        text=answer.text,
+        request_id=outcome.request_id,
+        provider=target.provider.name,
+        model=answer.model or target.model,
+        status=outcome.status,
+        attempts=outcome.attempts,
+        usage=answer.usage,
+        finish_reason=answer.finish_reason,
+        tool_calls=answer.tool_calls,
+        steps=tuple(outcome.steps),
+        raw=answer.raw,
+    )

@@ -1,0 +1,71 @@
+"""Which targets a call may ask, from the model that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cajanegra.errors import SettingsError, UsageError
+from cajanegra.ports import Provider
+from cajanegra.recovery.course import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A provider as the settings describe it."""
+
+    provider: Provider
+    models: Sequence[str]
+    """What it serves, its default first."""
+    timeout: float
+    context_window: int | None = None
+
+    def to(self, model: str) -> Target:
+        """The target for one of its models."""
+        return Target(self.provider, model, self.timeout, self.context_window)
+
+
+def resolve(
+    routes: Sequence[Route], aliases: Mapping[str, Mapping[str, str]], model: str | None
+) -> list[Target]:
+    """The targets for a model, in the order in which they are asked.
+
+    * no model: each provider's default;
+    * an alias: its model at each provider that it names;
+    * ``provider/model``: that one, then the other providers' defaults;
+    * a model's own name: the providers that list it, then the others' defaults; listed nowhere, it is asked
+      of the first provider as it is.
+
+    Raises:
+        SettingsError: no provider is configured, or none of them has a model.
+        UsageError: the alias names no provider of the chain.
+    """
+    if not routes:
+        raise SettingsError(
+            "no provider is configured: add [[providers]] to cajanegra.toml, "
+            "or set OLLAMA_HOST, OVH_AI_ENDPOINTS_ACCESS_TOKEN or OPENAI_API_KEY"
+        )
+    if model is not None and model in aliases:
+        models = aliases[model]
+        targets = [route.to(models[route.provider.name]) for route in routes if route.provider.name in models]
+        if not targets:
+            raise UsageError(f"models.{model} names no provider of the chain")
+        return targets
+    targets = _named(routes, model) if model is not None else []
+    named = {target.provider.name for target in targets}
+    targets += [
+        route.to(route.models[0]) for route in routes if route.models and route.provider.name not in named
+    ]
+    if not targets:
+        names = ", ".join(route.provider.name for route in routes)
+        raise SettingsError(f"no model is given and none is configured: set models for {names}")
+    return targets
+
+
+def _named(routes: Sequence[Route], model: str) -> list[Target]:
+    prefix, _, rest = model.partition("/")
+    for route in routes:
+        if route.provider.name == prefix and rest:
+            return [route.to(rest)]
+    serving = [route.to(model) for route in routes if model in route.models]
+    return serving or [routes[0].to(model)]
