@@ -17,6 +17,8 @@ from cajanegra.ports import Knowledge
 
 MAX_OPEN_CALLS = 100_000
 """Calls in flight at once; beyond it the oldest is taken for one that will never finish."""
+_LAST_SECOND = 253_402_300_799
+"""The end of the year 9999, the last that a ``datetime`` can hold."""
 
 Record = CallRecord | FeedbackRecord
 
@@ -50,7 +52,7 @@ class Assembler:
         if isinstance(event, Begin):
             if len(self._open) >= MAX_OPEN_CALLS:
                 yield self._interrupted(next(iter(self._open)), event.at)
-            self._open[event.call] = _OpenCall(event)
+            self._open.setdefault(event.call, _OpenCall(event))
         elif isinstance(event, Feedback):
             yield FeedbackRecord(
                 event.request_id, event.tenant_id, event.feedback, event.correction, _time(event.at)
@@ -70,7 +72,7 @@ class Assembler:
     def _interrupted(self, key: str, at: float) -> CallRecord:
         call = self._open.pop(key)
         provider, model = call.begin.provider, call.begin.model
-        failure = Trigger(FailureKind.INTERRUPTED, "the process ended the recording first", provider, model)
+        failure = Trigger(FailureKind.INTERRUPTED, "the recorder was closed first", provider, model)
         return self._record(call, Finish(key, at, "error", provider, model, failure=failure))
 
     def _record(self, call: _OpenCall, end: Finish) -> CallRecord:
@@ -183,7 +185,7 @@ def _trigger(trigger: Trigger) -> dict[str, Any]:
 
 
 def _time(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+    return datetime.fromtimestamp(seconds if 0 <= seconds <= _LAST_SECOND else 0, UTC)
 
 
 def _as_it_is(content: Any) -> Any:

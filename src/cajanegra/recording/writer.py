@@ -1,29 +1,28 @@
-"""The background thread that takes events from the queue and writes records to the store."""
+"""The background thread that takes events from the queue and has their records written."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cajanegra.domain.events import Event
-from cajanegra.domain.record import Batch, CallRecord, FeedbackRecord
-from cajanegra.errors import RejectedError, StorageError
 from cajanegra.ports import CallStore
 from cajanegra.recording.assembler import Assembler, Record
+from cajanegra.recording.delivery import Delivery
 from cajanegra.recording.queue import CAPACITY, Barrier, EventQueue
+from cajanegra.recording.throttle import Throttle
 
 logger = logging.getLogger("cajanegra")
 
 MAX_BATCH = 500
-"""Calls written in one transaction."""
+"""Events taken at once: the calls they complete are written in one transaction."""
 SCHEDULE_DELAY = 0.1
-"""Seconds between two looks at the queue: how late a row is at most when all is well."""
-FIRST_BACKOFF = 0.2
-MAX_BACKOFF = 30.0
-"""Seconds between two tries of a database that is away."""
+"""Seconds in which events gather before they are taken: how late a row is when all is well."""
+_TRYING = 0.9
+"""The part of the time to close in which the store is still tried; the rest is for saying what was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +33,22 @@ class WriterStats:
     """Events in the queue."""
     written: int
     lost: int
-    """Calls that were refused by a full queue or the database, or could not be written before the end."""
+    """Calls and feedback that the queue did not take, the database refused, or that were given up."""
 
 
 class Writer:
-    """A ``ports.EventSink`` that drains into a ``CallStore``, opened when it is first needed.
+    """A ``ports.EventSink`` that drains into a ``CallStore``.
 
-    A batch that the database cannot take now is kept and tried again, with growing waits. A batch that it
-    refuses is halved until the record it refuses is alone; that one is counted, reported and left out.
+    The thread starts with the first event, sleeps while there is none, and is a daemon: ``close`` is what
+    keeps the end of a process from losing anything.
+
+    Args:
+        open_store: opens the store, in the writer's thread; tried again when it raises.
+        assembler: makes records of events.
+        capacity: events that may wait.
+        wait: waits between two tries of a store that is away; by default until the time has passed or
+            somebody flushes or closes.
+        clock: seconds since the Unix epoch.
     """
 
     def __init__(
@@ -50,130 +57,135 @@ class Writer:
         assembler: Assembler,
         *,
         capacity: int = CAPACITY,
+        wait: Callable[[float], object] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._queue = EventQueue(capacity)
-        self._clock = clock
-        self._open_store = open_store
         self._assembler = assembler
-        self._store: CallStore | None = None
+        self._delivery = Delivery(open_store, wait or self._wait)
+        self._clock = clock
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
+        self._asleep = True
         self._wake = threading.Event()
-        self._closed = threading.Event()
-        self._give_up_at = float("inf")
-        self._written = 0
-        self._lost = 0
+        self._hurry = threading.Event()
+        self._closed = False
+        self._said_dropped = 0
+        self._dropping = Throttle()
 
     @property
     def stats(self) -> WriterStats:
         """How far the writer has got."""
-        return WriterStats(len(self._queue), self._written, self._lost + self._queue.dropped)
+        delivery = self._delivery
+        return WriterStats(len(self._queue), delivery.written, delivery.lost + self._queue.dropped)
 
     def append(self, event: Event) -> None:
         """Take an event without waiting and without raising; the first starts the thread."""
         self._queue.append(event)
-        if self._thread is None:
-            self._start()
+        if self._asleep:
+            self._rouse()
 
     def flush(self, timeout: float) -> bool:
         """Wait for at most ``timeout`` seconds; whether what was recorded before is in the database."""
-        if self._thread is None:
-            return True
-        lost = self.stats.lost
+        if self._thread is None or self._closed:
+            return not len(self._queue)
+        lost = self._delivery.lost
         barrier = self._queue.barrier()
+        self._hurry.set()
         self._wake.set()
-        return barrier.wait(timeout) and self.stats.lost == lost
+        return barrier.wait(timeout) and self._delivery.lost == lost
 
     def close(self, timeout: float) -> None:
         """Write what is waiting, for up to ``timeout`` seconds; the rest is counted and reported."""
-        self._give_up_at = time.monotonic() + timeout
-        self._closed.set()
+        self._queue.close()
+        if not self._closed:
+            self._delivery.give_up_in(timeout * _TRYING)
+        self._closed = True
+        self._hurry.set()
         self._wake.set()
         thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout + 1)
-        if lost := self.stats.lost:
-            logger.error("%d calls were not recorded", lost)
+        if thread is None:
+            if len(self._queue):  # no thread could be started
+                self._run()
+        elif thread is not threading.current_thread():
+            thread.join(timeout)
+            if thread.is_alive():
+                logger.error("the recorder closes with %d events that wait to be written", len(self._queue))
+
+    def _rouse(self) -> None:
+        if self._closed:
+            self._say_what_was_dropped()
+            return
+        self._asleep = False
+        if self._thread is None and self._starting.acquire(blocking=False):
+            try:
+                self._start()
+            finally:
+                self._starting.release()
+        self._wake.set()
 
     def _start(self) -> None:
-        with self._starting:
-            if self._thread is None and not self._closed.is_set():
-                self._thread = threading.Thread(target=self._run, name="cajanegra-writer", daemon=True)
-                self._thread.start()
+        if self._thread is not None or self._closed:
+            return
+        thread = threading.Thread(target=self._run, name="cajanegra-writer", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # too many threads, or the interpreter is about to end
+            self._asleep = True  # the next event tries again, and so does the end
+        else:
+            self._thread = thread
 
     def _run(self) -> None:
-        while True:
-            self._wake.wait(SCHEDULE_DELAY)
-            self._wake.clear()
-            closing = self._closed.is_set()
-            while self._drain_once():
-                pass
-            if closing:
-                self._write(list(self._assembler.interrupt_all(self._clock())))
-                break
-        if self._store is not None:
-            self._store.close()
+        while not self._closed:
+            self._sleep()
+            self._drain()
+        self._drain()
+        self._delivery.deliver(list(self._assembler.interrupt_all(self._clock())))
+        self._delivery.close()
+        self._asleep = True  # so that whoever comes too late is told
 
-    def _drain_once(self) -> bool:
-        """Write up to one batch; whether there may be more."""
-        entries = self._queue.take(MAX_BATCH)
-        records: list[Record] = []
-        for entry in entries:
-            if isinstance(entry, Barrier):
-                self._write(records)
-                records = []
-                entry.set()
-            else:
-                records.extend(self._assembler.add(entry))
-        self._write(records)
-        return bool(entries)
+    def _sleep(self) -> None:
+        # An event may arrive between these lines: either it sees that we sleep, or we see it.
+        self._asleep = True
+        if not len(self._queue):
+            self._wake.wait()
+        self._asleep = False
+        self._wake.clear()
+        self._wait(SCHEDULE_DELAY)
 
-    def _write(self, records: list[Record]) -> None:
-        if not records:
-            return
-        backoff = FIRST_BACKOFF
-        while True:
-            try:
-                self._write_or_bisect(records)
-            except StorageError as error:
-                left = self._give_up_at - time.monotonic()
-                if left <= 0:
-                    self._lose(records, str(error))
-                    return
-                logger.warning("calls are waiting to be recorded: %s", error)
-                self._wake.wait(min(backoff, left))
-                self._wake.clear()
-                backoff = min(backoff * 2, MAX_BACKOFF)
-            else:
-                return
-
-    def _write_or_bisect(self, records: list[Record]) -> None:
-        try:
-            self._opened().write(_batch(records))
-        except RejectedError as error:
-            if len(records) == 1:
-                self._lose(records, str(error))
-                return
-            middle = len(records) // 2
-            self._write_or_bisect(records[:middle])
-            self._write_or_bisect(records[middle:])
+    def _wait(self, seconds: float) -> None:
+        if not self._closed:
+            self._hurry.wait(seconds)
+            self._hurry.clear()
         else:
-            self._written += sum(isinstance(record, CallRecord) for record in records)
+            time.sleep(seconds)
 
-    def _opened(self) -> CallStore:
-        if self._store is None:
-            self._store = self._open_store()
-        return self._store
+    def _drain(self) -> None:
+        while entries := self._queue.take(MAX_BATCH):
+            records: list[Record] = []
+            for entry in entries:
+                if isinstance(entry, Barrier):
+                    self._delivery.deliver(records)
+                    records = []
+                    entry.set()
+                else:
+                    records += self._assembled(entry)
+            self._delivery.deliver(records)
+            self._say_what_was_dropped()
 
-    def _lose(self, records: Iterable[Record], reason: str) -> None:
-        count = sum(1 for _ in records)
-        self._lost += count
-        logger.error("%d calls were not recorded: %s", count, reason)
+    def _assembled(self, event: Event) -> list[Record]:
+        try:
+            return list(self._assembler.add(event))
+        except Exception as error:  # noqa: BLE001 - one strange event must not end the recording of all others
+            self._delivery.leave_out(error)
+            return []
 
-
-def _batch(records: list[Record]) -> Batch:
-    return Batch(
-        calls=[record for record in records if isinstance(record, CallRecord)],
-        feedback=[record for record in records if isinstance(record, FeedbackRecord)],
-    )
+    def _say_what_was_dropped(self) -> None:
+        dropped = self._queue.dropped
+        if dropped > self._said_dropped and self._dropping.due():
+            self._said_dropped = dropped
+            logger.error(
+                "%d calls were not recorded: the queue was full (%d events) or the recorder closed",
+                dropped,
+                self._queue.capacity,
+            )

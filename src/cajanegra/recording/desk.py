@@ -1,0 +1,59 @@
+"""What a recorder and its open calls write with, and their promise never to raise."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+from cajanegra.ports import EventSink, FailureReader
+from cajanegra.recording.throttle import Throttle
+
+logger = logging.getLogger("cajanegra")
+
+
+@dataclass(slots=True)
+class Desk:
+    """What is shared by a recorder and its open calls; a forked child gets another sink."""
+
+    sink: EventSink
+    reader: FailureReader
+    clock: Callable[[], float]
+    """Seconds since the Unix epoch."""
+    timer: Callable[[], float]
+    """Seconds of a monotonic clock."""
+    captures: bool
+    """Whether the text of prompts and answers is kept."""
+    errors: int = 0
+    """Events that could not be made."""
+    throttle: Throttle = field(default_factory=Throttle)
+
+    def report(self, error: Exception) -> None:
+        """Count what went wrong in the recorder, and log its type; a message may quote a prompt."""
+        self.errors += 1
+        if self.throttle.due():
+            logger.error("the recorder could not note what it was told: %s", type(error).__name__)
+
+
+class _AtDesk(Protocol):
+    @property
+    def desk(self) -> Desk: ...
+
+
+_S = TypeVar("_S", bound=_AtDesk)
+_P = ParamSpec("_P")
+
+
+def never_raises(method: Callable[Concatenate[_S, _P], None]) -> Callable[Concatenate[_S, _P], None]:
+    """What goes wrong in the recorder is reported, and is never the host's problem."""
+
+    @functools.wraps(method)
+    def guarded(self: _S, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
+        try:
+            method(self, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - the promise of the recorder
+            self.desk.report(error)
+
+    return guarded

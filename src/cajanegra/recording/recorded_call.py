@@ -1,0 +1,233 @@
+"""A call while it happens: notes its steps and its end, on the caller's thread."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from cajanegra.domain.call import Answer, CallStatus, Strategy
+from cajanegra.domain.events import Finish, Step, Trigger
+from cajanegra.domain.failure import Failure, FailureKind
+from cajanegra.domain.response import answer_from
+from cajanegra.recording import plain
+from cajanegra.recording.desk import Desk, never_raises
+
+_HANDOVER = re.compile(r"\s*([a-z0-9_-]{1,20})\s*->\s*([a-z0-9_-]{1,20})\s*")
+"""A fallback in words, ``"ollama -> openai"``: who failed, and who was asked next."""
+
+
+class _Asked(NamedTuple):
+    """Who is asked in an attempt."""
+
+    provider: str
+    model: str | None
+    on_fallback: bool = False
+
+
+class RecordedCall:
+    """A call that has begun: a ``ports.OpenCall``, and a context manager.
+
+    An exception that leaves its block is recorded, classified and raised on untouched. A block that ends
+    without ``finish`` is recorded as answered, with what is known. Only the first end counts.
+    """
+
+    __slots__ = ("_answered", "_asked", "_begun", "_ended", "_first", "desk", "key", "request_id")
+
+    def __init__(self, desk: Desk, key: str, request_id: str, provider: str, model: str | None) -> None:
+        self.desk = desk
+        self.key = key
+        self.request_id = request_id
+        self._first = self._asked = self._answered = _Asked(provider, model)
+        self._ended = False
+        self._begun = desk.timer()
+
+    @never_raises
+    def step(
+        self,
+        strategy: str,
+        *,
+        action: str,
+        error: BaseException | None = None,
+        successful: bool,
+        time_ms: int | None = None,
+        provider: str | None = None,
+        model: str | None = None,
+        result: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write down a recovery step that has ended; see ``ports.OpenCall.step``.
+
+        A fallback whose ``action`` reads ``"ollama -> openai"`` says with it who failed and who was asked,
+        where ``provider`` is not given. Without ``error`` the failure that led here is of unknown kind.
+        """
+        words = plain.text(action) or ""
+        strategy = plain.text(strategy) or ""
+        failed, asked = self._asked.provider, plain.text(provider)
+        if asked is None and strategy == Strategy.FALLBACK and (found := _HANDOVER.fullmatch(words)):
+            failed, asked = found.groups()
+        trigger = self._trigger(error, failed)
+        self._asked = self._next(strategy, asked, plain.text(model))
+        if successful:
+            self._answered = self._asked
+        details = {"provider": self._asked.provider, "model": self._asked.model, **plain.mapping(result)}
+        self.desk.sink.append(
+            Step(
+                self.key,
+                self.desk.clock(),
+                strategy,
+                words,
+                bool(successful),
+                plain.whole(time_ms),
+                trigger,
+                {name: value for name, value in details.items() if value is not None},
+            )
+        )
+
+    @never_raises
+    def finish(
+        self,
+        response: Any = None,
+        *,
+        text: str | None = None,
+        tokens_used: int | None = None,
+        confidence: float | None = None,
+        model: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write down that the call was answered; see ``ports.OpenCall.finish``."""
+        if self._ended:
+            return
+        answer = answer_from(response) if response is not None else _NO_ANSWER
+        content = plain.text(text)
+        if content is None and (answer.text or answer.finish_reason or answer.tool_calls):
+            content = answer.text
+        asked = self._answered
+        self._end(
+            CallStatus.FALLBACK if asked.on_fallback else CallStatus.SUCCESS,
+            asked.provider,
+            plain.text(model) or answer.model or asked.model,
+            text=content,
+            tokens_used=plain.whole(tokens_used) if tokens_used is not None else answer.usage.total_tokens,
+            confidence=_probability(confidence if confidence is not None else answer.confidence),
+            metadata=_details(answer) | plain.mapping(metadata),
+        )
+
+    @never_raises
+    def fail(
+        self,
+        error: BaseException,
+        *,
+        status: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        partial_text: str = "",
+    ) -> None:
+        """Write down that the call was given up; see ``ports.OpenCall.fail``."""
+        if self._ended:
+            return
+        trigger = self._trigger(error, self._asked.provider)
+        if status not in (CallStatus.TIMEOUT, CallStatus.ERROR):
+            status = CallStatus.TIMEOUT if trigger.kind == FailureKind.TIMEOUT else CallStatus.ERROR
+        self._end(
+            status,
+            trigger.provider,
+            trigger.model or self._asked.model,
+            text=plain.text(partial_text) or None,
+            metadata=plain.mapping(metadata),
+            failure=trigger,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.finish()
+        else:
+            self.fail(error)
+
+    def _next(self, strategy: str, provider: str | None, model: str | None) -> _Asked:
+        """Who is asked in a step: its provider and model, else those of the attempt before."""
+        before = self._asked
+        provider = provider or before.provider
+        if model is None and provider == before.provider and strategy != Strategy.FALLBACK:
+            model = before.model
+        on_fallback = strategy == Strategy.FALLBACK or (before.on_fallback and provider == before.provider)
+        return _Asked(provider, model, on_fallback)
+
+    def _trigger(self, error: BaseException | None, provider: str) -> Trigger:
+        model = self._asked.model if provider == self._asked.provider else None
+        if error is None:
+            return Trigger(FailureKind.UNKNOWN, "", provider, model)
+        try:
+            failure = self.desk.reader.from_exception(error, provider=provider, model=model)
+        except Exception as unread:  # noqa: BLE001 - the failure is recorded even when it cannot be read
+            self.desk.report(unread)
+            failure = Failure(FailureKind.UNKNOWN, plain.text(error) or "", provider, model)
+        # What is no Exception (KeyboardInterrupt, CancelledError, GeneratorExit) is the host that stops.
+        stopped = not isinstance(error, Exception)
+        return Trigger(
+            str(FailureKind.CANCELLED if stopped else failure.kind),
+            plain.text(failure.message) or "",
+            plain.text(failure.provider) or provider,
+            plain.text(failure.model),
+            failure.http_status,
+            plain.text(failure.code),
+            failure.exception_type,
+            failure.retry_after,
+        )
+
+    def _end(
+        self,
+        status: str,
+        provider: str,
+        model: str | None,
+        *,
+        text: str | None,
+        tokens_used: int | None = None,
+        confidence: float | None = None,
+        metadata: dict[str, Any],
+        failure: Trigger | None = None,
+    ) -> None:
+        self._ended = True
+        desk = self.desk
+        desk.sink.append(
+            Finish(
+                self.key,
+                desk.clock(),
+                str(status),
+                provider,
+                model,
+                round((desk.timer() - self._begun) * 1000),
+                failure,
+                None if text is None else len(text),
+                tokens_used,
+                confidence,
+                metadata or None,
+                text if desk.captures else None,
+            )
+        )
+
+
+_NO_ANSWER = Answer(text="")
+
+
+def _probability(value: Any) -> float | None:
+    found = plain.number(value)
+    return found if found is not None and 0 <= found <= 1 else None
+
+
+def _details(answer: Answer) -> dict[str, Any]:
+    if answer is _NO_ANSWER:
+        return {}
+    usage = answer.usage
+    details = {
+        "finish_reason": answer.finish_reason,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+    }
+    return {key: value for key, value in details.items() if value is not None}
