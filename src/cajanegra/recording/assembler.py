@@ -16,7 +16,6 @@ from cajanegra.domain.redaction import redact_json, redact_text
 from cajanegra.ports import Knowledge
 
 MAX_OPEN_CALLS = 100_000
-"""Calls in flight at once; beyond it the oldest is taken for one that will never finish."""
 _LAST_SECOND = 253_402_300_799
 """The end of the year 9999, the last that a ``datetime`` can hold."""
 
@@ -35,10 +34,14 @@ class Assembler:
     Args:
         knowledge: says why failures happen.
         redacted_content: whether captured content is to be masked before it is stored.
+        max_open: calls in flight at once; beyond it the oldest is taken for one that will never end.
     """
 
-    def __init__(self, knowledge: Knowledge, *, redacted_content: bool = True) -> None:
+    def __init__(
+        self, knowledge: Knowledge, *, redacted_content: bool = True, max_open: int = MAX_OPEN_CALLS
+    ) -> None:
         self._knowledge = knowledge
+        self._max_open = max_open
         self._content: Callable[[Any], Any] = redact_content if redacted_content else _as_it_is
         self._open: dict[str, _OpenCall] = {}
 
@@ -50,9 +53,11 @@ class Assembler:
     def add(self, event: Event) -> Iterator[Record]:
         """Take an event; yields the records that it completes."""
         if isinstance(event, Begin):
-            if len(self._open) >= MAX_OPEN_CALLS:
+            if event.call in self._open:
+                return
+            if len(self._open) >= self._max_open:
                 yield self._interrupted(next(iter(self._open)), event.at)
-            self._open.setdefault(event.call, _OpenCall(event))
+            self._open[event.call] = _OpenCall(event)
         elif isinstance(event, Feedback):
             yield FeedbackRecord(
                 event.request_id, event.tenant_id, event.feedback, event.correction, _time(event.at)
@@ -147,7 +152,7 @@ def _response_metadata(end: Finish, steps: int, occurrences: list[Occurrence]) -
     if end.failure:
         details = {
             "http_status": end.failure.http_status,
-            "provider_error_code": end.failure.code,
+            "provider_error_code": _masked(end.failure.code),
             "exception_type": end.failure.exception_type,
         }
         metadata |= {key: value for key, value in details.items() if value is not None}
@@ -176,12 +181,16 @@ def _trigger(trigger: Trigger) -> dict[str, Any]:
         "kind": trigger.kind,
         "pattern": pattern_name(trigger.provider, trigger.kind),
         "http_status": trigger.http_status,
-        "provider_error_code": trigger.code,
+        "provider_error_code": _masked(trigger.code),
         "exception_type": trigger.exception_type,
         "retry_after": trigger.retry_after,
         "message": redact_text(trigger.message),
     }
     return {key: value for key, value in details.items() if value is not None}
+
+
+def _masked(text: str | None) -> str | None:
+    return redact_text(text) if text else None
 
 
 def _time(seconds: float) -> datetime:

@@ -157,7 +157,7 @@ class RecordedCall:
         on_fallback = strategy == Strategy.FALLBACK or (before.on_fallback and provider == before.provider)
         return _Asked(provider, model, on_fallback)
 
-    def _trigger(self, error: BaseException | None, provider: str) -> Trigger:
+    def _trigger(self, error: Any, provider: str) -> Trigger:
         model = self._asked.model if provider == self._asked.provider else None
         if error is None:
             return Trigger(FailureKind.UNKNOWN, "", provider, model)
@@ -167,7 +167,7 @@ class RecordedCall:
             self.desk.report(unread)
             failure = Failure(FailureKind.UNKNOWN, plain.text(error) or "", provider, model)
         # What is no Exception (KeyboardInterrupt, CancelledError, GeneratorExit) is the host that stops.
-        stopped = not isinstance(error, Exception)
+        stopped = isinstance(error, BaseException) and not isinstance(error, Exception)
         return Trigger(
             str(FailureKind.CANCELLED if stopped else failure.kind),
             plain.text(failure.message) or "",
