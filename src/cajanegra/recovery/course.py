@@ -15,6 +15,9 @@ from cajanegra.ports import Knowledge, OpenCall, Provider
 from cajanegra.recovery.decision import LEAST_ATTEMPT, Decision, Policy, Situation, decide, is_repeatable
 from cajanegra.recovery.simplify import Simplified, fit, simplify
 
+CLOCK_MARGIN = 0.05
+"""Seconds on top of a Retry-After: the provider began to count before we read it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -202,7 +205,7 @@ class Course:
         self._now.attempts += 1
         self._now.hopeless = not is_repeatable(failure.kind)
         if failure.retry_after is not None:
-            until = self.around.clock() + failure.retry_after
+            until = self.around.clock() + failure.retry_after + CLOCK_MARGIN
             for tried in self._tried:
                 if tried.target.provider is self._now.target.provider:
                     tried.not_before = max(tried.not_before, until)
