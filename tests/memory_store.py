@@ -25,6 +25,9 @@ class MemoryStore:
         self._failures = list(failures)
         self._poison = poison
 
+    def fail_with(self, *failures: Exception) -> None:
+        self._failures += failures
+
     def write(self, batch: Batch) -> int:
         if self._failures:
             raise self._failures.pop(0)

@@ -26,13 +26,12 @@ class Desk:
     """Seconds of a monotonic clock."""
     captures: bool
     """Whether the text of prompts and answers is kept."""
-    errors: int = 0
-    """Events that could not be made."""
+    lost: int = 0
+    """Events that could not be made or handed over."""
     throttle: Throttle = field(default_factory=Throttle)
 
     def report(self, error: Exception) -> None:
-        """Count what went wrong in the recorder, and log its type; a message may quote a prompt."""
-        self.errors += 1
+        """Log what went wrong in the recorder: only its type, since a message may quote a prompt."""
         if self.throttle.due():
             logger.error("the recorder could not note what it was told: %s", type(error).__name__)
 
@@ -54,6 +53,7 @@ def never_raises(method: Callable[Concatenate[_S, _P], None]) -> Callable[Concat
         try:
             method(self, *args, **kwargs)
         except Exception as error:  # noqa: BLE001 - the promise of the recorder
+            self.desk.lost += 1
             self.desk.report(error)
 
     return guarded

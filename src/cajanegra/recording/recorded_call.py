@@ -64,8 +64,8 @@ class RecordedCall:
         words = plain.text(action) or ""
         strategy = plain.text(strategy) or ""
         failed, asked = self._asked.provider, plain.text(provider)
-        if asked is None and strategy == Strategy.FALLBACK and (found := _HANDOVER.fullmatch(words)):
-            failed, asked = found.groups()
+        if strategy == Strategy.FALLBACK:
+            failed, asked = _handover(words, failed, asked)
         trigger = self._trigger(error, failed)
         self._asked = self._next(strategy, asked, plain.text(model))
         if successful:
@@ -159,15 +159,15 @@ class RecordedCall:
 
     def _trigger(self, error: Any, provider: str) -> Trigger:
         model = self._asked.model if provider == self._asked.provider else None
-        if error is None:
-            return Trigger(FailureKind.UNKNOWN, "", provider, model)
+        if not isinstance(error, BaseException):
+            return Trigger(FailureKind.UNKNOWN, plain.text(error) or "", provider, model)
         try:
             failure = self.desk.reader.from_exception(error, provider=provider, model=model)
         except Exception as unread:  # noqa: BLE001 - the failure is recorded even when it cannot be read
             self.desk.report(unread)
             failure = Failure(FailureKind.UNKNOWN, plain.text(error) or "", provider, model)
         # What is no Exception (KeyboardInterrupt, CancelledError, GeneratorExit) is the host that stops.
-        stopped = isinstance(error, BaseException) and not isinstance(error, Exception)
+        stopped = not isinstance(error, Exception)
         return Trigger(
             str(FailureKind.CANCELLED if stopped else failure.kind),
             plain.text(failure.message) or "",
@@ -209,6 +209,15 @@ class RecordedCall:
                 text if desk.captures else None,
             )
         )
+
+
+def _handover(words: str, now: str, asked: str | None) -> tuple[str, str | None]:
+    """Who failed and who is asked next, by the words of a fallback where they speak of these providers."""
+    if found := _HANDOVER.fullmatch(words):
+        before, after = found.groups()
+        if asked in (None, after) and now in (before, after):
+            return before, after
+    return now, asked
 
 
 _NO_ANSWER = Answer(text="")

@@ -138,7 +138,7 @@ class Recorder:
     @property
     def dropped(self) -> int:
         """Calls and feedback that will not be in the database."""
-        return self._writer.stats.lost + self.desk.errors
+        return self._writer.stats.lost + self.desk.lost
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait for at most ``timeout`` seconds; whether every finished call is in the database."""

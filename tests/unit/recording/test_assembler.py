@@ -34,7 +34,7 @@ BUSY = Trigger("overloaded", "try later", "openai", "gpt-4o", http_status=503, c
 
 
 def step(number: int, strategy: str = "retry", trigger: Trigger | None = TIMEOUT, **details: Any) -> Step:
-    values = {"action": f"{strategy} {number}", "successful": False, "time_ms": 40} | details
+    values: dict[str, Any] = {"action": f"{strategy} {number}", "successful": False, "time_ms": 40} | details
     return Step("call-1", 1_000.0 + number, strategy, trigger=trigger, **values)
 
 
