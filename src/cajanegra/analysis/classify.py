@@ -129,6 +129,8 @@ def _kind(seen: _Evidence) -> FailureKind:
     if status is not None and status not in _VAGUE_STATUSES and status in STATUSES:
         return STATUSES[status]
     if (said := _said(seen.message)) is not None:
+        if said is FailureKind.SCHEMA_VALIDATION and status is not None:
+            return FailureKind.INVALID_REQUEST  # it was the request that the provider validated
         return said
     if status is not None and (kind := STATUSES.get(status) or _of_class(status)):
         return kind
