@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Update, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from cajanegra.domain.record import Batch, CallRecord, FeedbackRecord, Occurrence
 from cajanegra.errors import RejectedError, SchemaError, StorageError
@@ -100,7 +100,7 @@ def _insert_new(connection: Connection, rows: list[Row]) -> dict[str, int]:
     found = connection.execute(
         select(REQUEST_LOGS.c.request_id, REQUEST_LOGS.c.id).where(REQUEST_LOGS.c.id > before)
     )
-    return dict(found.tuples().all())
+    return {row.request_id: row.id for row in found}
 
 
 def _taken_by_others(
@@ -115,7 +115,7 @@ def _taken_by_others(
         query = select(REQUEST_LOGS.c.request_id, REQUEST_LOGS.c.tenant_id).where(
             REQUEST_LOGS.c.request_id.in_(part)
         )
-        owners |= dict(connection.execute(query).tuples().all())
+        owners |= {row.request_id: row.tenant_id for row in connection.execute(query)}
     return [owners.get(row["request_id"], row["tenant_id"]) != row["tenant_id"] for row in rows]
 
 
@@ -190,8 +190,20 @@ def _feedback_update(record: FeedbackRecord) -> Update:
 
 def _explained(db: Database, error: SQLAlchemyError) -> StorageError:
     known = storage_error(db, error)
-    if isinstance(error, DataError | IntegrityError | ProgrammingError) and not isinstance(
-        known, SchemaError
-    ):
-        return RejectedError(str(known))
-    return known
+    if isinstance(known, SchemaError) or not isinstance(error, DBAPIError):
+        return known
+    return RejectedError(str(known)) if _is_about_the_data(error) else known
+
+
+def _is_about_the_data(error: DBAPIError) -> bool:
+    """Whether other rows could be written now: not so without privileges or on a standby."""
+    state = getattr(error.orig, "sqlstate", None)
+    if isinstance(error, DataError | IntegrityError):
+        return True
+    if isinstance(error, ProgrammingError):
+        return state is None  # the driver has no way to send the value
+    return state is not None and state.startswith(_LIMIT_EXCEEDED)
+
+
+_LIMIT_EXCEEDED = "54"
+"""PostgreSQL's class of codes for values beyond its own limits, such as the length of a string in JSONB."""
