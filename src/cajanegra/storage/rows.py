@@ -76,7 +76,8 @@ def call_row(record: CallRecord, now: datetime) -> Row:
     row["request_metadata"] = _metadata(record.request_metadata)
     row["response_metadata"] = _metadata(record.response_metadata)
     if changed:
-        row["request_metadata"]["changed"] = changed
+        noted = row["request_metadata"].get("changed")  # by the recorder
+        row["request_metadata"]["changed"] = changed | (noted if isinstance(noted, dict) else {})
     return row
 
 

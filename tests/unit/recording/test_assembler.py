@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -259,6 +261,19 @@ def test_open_calls_are_bounded() -> None:
         ("0", "interrupted"),
         ("1", "interrupted"),
     ]
+
+
+def test_every_key_is_documented() -> None:
+    failure = Trigger("overloaded", "busy", "openai", "gpt-4o", 503, "busy", "httpx.HTTPStatusError", 2.0)
+    begin = Begin("call-1", 1.0, "req-1", "chat", "openai")
+    record = call_of(
+        begin, step(1, trigger=failure), Finish("call-1", 2.0, "error", "openai", failure=failure)
+    )
+    (result,) = (found.recovery_result for found in record.steps)
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "metadata.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^\| `(\w+)` \|", page, flags=re.MULTILINE))
+    used = {*record.request_metadata, *record.response_metadata, *result, *result["trigger"]}
+    assert used - documented == set()
 
 
 TIMES = st.floats() | st.floats(0, 2e9)
