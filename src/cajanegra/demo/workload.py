@@ -49,10 +49,14 @@ _FILLER = (
 BURST = 12
 """Calls that arrive close together, as when a user imports a file."""
 STREAMED_SHARE = 0.15
-IMPATIENT_SHARE = 0.03
-LONG_SHARE = 0.05
+IMPATIENT_SHARE = 0.012
+LONG_SHARE = 0.06
 FEEDBACK_SHARE = 0.08
-CALLS_PER_SECOND = 20.0
+CALLS_PER_SECOND = 15.0
+LONGEST_PROMPT = 24_000
+"""Characters; what fits the smaller context windows."""
+IMPATIENCE = 0.06
+"""Seconds: less than the first provider needs when it is well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +112,9 @@ def _call(chance: random.Random, number: int, at: float) -> PlannedCall:
     if chance.random() < LONG_SHARE:
         arguments["messages"] = _conversation(chance, opening)
     else:
-        # Log-normal sizes with a long tail, as traces of real services have them.
-        arguments["prompt"] = f"{opening}\n{_text(chance, int(min(chance.lognormvariate(5.5, 1.1), 4000)))}"
+        arguments["prompt"] = f"{opening}\n{_text(chance, _prompt_size(chance))}"
     if chance.random() < IMPATIENT_SHARE:
-        arguments["timeout"] = 0.03
+        arguments["timeout"] = IMPATIENCE
     feedback = None
     if chance.random() < FEEDBACK_SHARE:
         good = chance.random() < 0.7  # noqa: PLR2004 - most answers are fine
@@ -126,6 +129,11 @@ def _conversation(chance: random.Random, opening: str) -> Sequence[dict[str, str
         turns.append({"role": "user", "content": _text(chance, chance.randint(1500, 3000))})
         turns.append({"role": "assistant", "content": _text(chance, chance.randint(300, 900))})
     return [*turns, {"role": "user", "content": opening}]
+
+
+def _prompt_size(chance: random.Random) -> int:
+    """Log-normal with a long tail, as traces of real services have it: half are short, a few are huge."""
+    return int(min(chance.lognormvariate(6.8, 1.1), LONGEST_PROMPT))
 
 
 def _text(chance: random.Random, size: int) -> str:
