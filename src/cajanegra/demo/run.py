@@ -1,40 +1,63 @@
-"""Makes the planned calls against the simulated providers, through the public client alone."""
+"""Makes the planned calls against the simulated providers, through the public surface alone."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
-from cajanegra import AIClient, Settings
-from cajanegra.client import Reply
+from cajanegra import AIClient, Recorder, Settings
+from cajanegra.demo import host
 from cajanegra.demo.providers import NAMES, Providers, running
 from cajanegra.demo.workload import PlannedCall, plan
 from cajanegra.domain.ids import uuid7
 from cajanegra.errors import CallError
 
-FOREIGN_EVERY = 25
-"""Every so many calls one is made by somebody else's client and only recorded."""
+HOST_EVERY = 25
+"""Every so many calls one is made by the application's own client and only recorded."""
+DEADLINE = 12.0
+"""Seconds that a call may take, recovery included."""
+
+
+@dataclass(slots=True)
+class Health:
+    """How a provider fares, as the calls that have ended tell."""
+
+    answered: int = 0
+    failed: int = 0
+    well: bool = True
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far the demonstration is.
-
-    ``answering`` says for each provider whether its last attempt was answered.
-    """
+    """How far the demonstration is."""
 
     total: int
     done: int = 0
     answered: int = 0
     recovered: int = 0
     failed: int = 0
-    answering: dict[str, bool] = field(default_factory=lambda: dict.fromkeys(NAMES, True))
+    providers: dict[str, Health] = field(default_factory=lambda: {name: Health() for name in NAMES})
+
+    def note_answer(self, provider: str | None, attempts: int, failed: Iterable[str] = ()) -> None:
+        """A call was answered in so many attempts, after failures at the named providers."""
+        self.answered += 1
+        self.recovered += attempts > 1
+        self._note_failures(failed)
+        if provider is not None:
+            self.providers[provider].answered += 1
+            self.providers[provider].well = True
+
+    def note_failure(self, failed: Iterable[str] = ()) -> None:
+        """A call was not answered."""
+        self.failed += 1
+        self._note_failures(failed)
+
+    def _note_failures(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.providers[name].failed += 1
+            self.providers[name].well = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,106 +79,89 @@ def run(database_url: str, *, count: int, seed: int, on_progress: Callable[[Prog
     """Make ``count`` calls and return when all of them are recorded.
 
     Raises:
-        CajanegraError: the simulated providers are not installed, or the database cannot be used.
+        CajanegraError: the database cannot be used.
     """
     with running(count) as providers:
         settings = Settings(
             database={"url": database_url},
             providers=providers.settings,
-            recovery={"chain": list(NAMES), "timeout": 12, "attempts": 6},
+            recovery={"chain": list(NAMES), "timeout": DEADLINE, "attempts": 6},
         )
         begun = time.monotonic()
-        request_ids = asyncio.run(_make_calls(settings, providers, plan(count, seed), on_progress))
+        calls = _Calls(settings, providers, Progress(count), on_progress)
+        request_ids = asyncio.run(calls.make(plan(count, seed)))
         seconds = time.monotonic() - begun
         return Run(tuple(request_ids), seconds, tuple(providers.verdict()))
 
 
-async def _make_calls(
-    settings: Settings,
-    providers: Providers,
-    calls: list[PlannedCall],
-    on_progress: Callable[[Progress], None],
-) -> list[str]:
-    progress = Progress(len(calls))
-    begun = time.monotonic()
-    async with AIClient(settings) as ai, asyncio.TaskGroup() as group:
-        tasks = []
-        for number, call in enumerate(calls):
-            await asyncio.sleep(max(0.0, begun + call.at - time.monotonic()))
-            providers.before_call(number)
-            foreign = number % FOREIGN_EVERY == FOREIGN_EVERY - 1
-            make = _record_foreign(ai, settings, call) if foreign else _make(ai, call, progress)
-            tasks.append(group.create_task(_followed(make, progress, on_progress)))
-    return [task.result() for task in tasks]
+class _Calls:
+    """Makes the calls when their time has come."""
 
+    def __init__(
+        self,
+        settings: Settings,
+        providers: Providers,
+        progress: Progress,
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        self._settings = settings
+        self._providers = providers
+        self._progress = progress
+        self._on_progress = on_progress
 
-async def _followed(make: Any, progress: Progress, on_progress: Callable[[Progress], None]) -> str:
-    request_id: str = await make
-    progress.done += 1
-    on_progress(progress)
-    return request_id
+    async def make(self, calls: list[PlannedCall]) -> list[str]:
+        """Make all calls; their request ids."""
+        begun = time.monotonic()
+        with Recorder(self._settings) as recorder:
+            async with AIClient(self._settings) as ai, asyncio.TaskGroup() as group:
+                tasks = []
+                for number, call in enumerate(calls):
+                    await asyncio.sleep(max(0.0, begun + call.at - time.monotonic()))
+                    self._providers.before_call(number)
+                    by_host = number % HOST_EVERY == HOST_EVERY - 1
+                    making = self._by_host(recorder, call) if by_host else self._by_client(ai, call)
+                    tasks.append(group.create_task(making))
+        return [task.result() for task in tasks]
 
+    async def _by_client(self, ai: AIClient, call: PlannedCall) -> str:
+        try:
+            request_id = await (self._stream(ai, call) if call.streamed else self._chat(ai, call))
+        except CallError as error:
+            self._progress.note_failure(step.failure.provider for step in error.steps)
+            request_id = error.request_id
+        else:
+            if call.feedback is not None:
+                word, correction = call.feedback
+                tenant = call.arguments["tenant_id"]
+                await ai.feedback(request_id, word, correction=correction, tenant_id=tenant)
+        self._done()
+        return request_id
 
-async def _make(ai: AIClient, call: PlannedCall, progress: Progress) -> str:
-    try:
-        if call.streamed:
-            return await _stream(ai, call, progress)
+    async def _chat(self, ai: AIClient, call: PlannedCall) -> str:
         reply = await ai.chat(**call.arguments)
-    except CallError as error:
-        progress.failed += 1
-        progress.answering |= {step.failure.provider: False for step in error.steps}
-        return error.request_id
-    _note(progress, reply)
-    if call.feedback is not None:
-        word, correction = call.feedback
-        tenant = call.arguments["tenant_id"]
-        await ai.feedback(reply.request_id, word, correction=correction, tenant_id=tenant)
-    return reply.request_id
+        failed = [step.failure.provider for step in reply.steps]
+        self._progress.note_answer(reply.provider, reply.attempts, failed)
+        return reply.request_id
 
+    async def _stream(self, ai: AIClient, call: PlannedCall) -> str:
+        async with ai.stream(**call.arguments) as stream:
+            async for _chunk in stream:
+                pass
+        self._progress.note_answer(None, 1)  # a stream does not say who answered
+        return stream.request_id
 
-async def _stream(ai: AIClient, call: PlannedCall, progress: Progress) -> str:
-    async with ai.stream(**call.arguments) as stream:
-        async for _chunk in stream:
-            pass
-    progress.answered += 1
-    return stream.request_id
+    async def _by_host(self, recorder: Recorder, call: PlannedCall) -> str:
+        request_id = uuid7()
+        first, second = NAMES[-1], NAMES[-2]
+        try:
+            attempts = await asyncio.to_thread(host.ask, recorder, self._settings.chain, call, request_id)
+        except OSError:
+            self._progress.note_failure([first, second])
+        else:
+            self._progress.note_answer(*((first, 1) if attempts == 1 else (second, 2, [first])))
+        self._done()
+        return request_id
 
-
-def _note(progress: Progress, reply: Reply) -> None:
-    progress.answered += 1
-    progress.recovered += reply.attempts > 1
-    progress.answering |= {step.failure.provider: False for step in reply.steps}
-    progress.answering[reply.provider] = True
-
-
-async def _record_foreign(ai: AIClient, settings: Settings, call: PlannedCall) -> str:
-    """A call that the application makes with a client of its own, and lets the recorder write down."""
-    provider = settings.chain[-1]
-    arguments = dict(call.arguments)
-    prompt = arguments.get("prompt") or arguments.get("messages")
-    named = {name: arguments[name] for name in ("task", "tenant_id", "module", "user_id")}
-    request_id = uuid7()
-    try:
-        with ai.recorder.call(
-            provider=provider.name,
-            model=provider.models[0],
-            prompt=prompt,
-            request_id=request_id,
-            metadata={"client": "urllib"},
-            **named,
-        ) as recorded:
-            recorded.finish(await asyncio.to_thread(_post, provider.base_url, provider.models[0], prompt))
-    except urllib.error.HTTPError as error:
-        error.close()
-    return request_id
-
-
-def _post(base_url: str, model: str, prompt: Any) -> Any:
-    messages = prompt if isinstance(prompt, list) else [{"role": "user", "content": str(prompt)}]
-    request = urllib.request.Request(  # noqa: S310 - our own server on loopback
-        f"{base_url}/chat/completions",
-        data=json.dumps({"model": model, "messages": messages}).encode(),
-        headers={"Content-Type": "application/json", "Authorization": "Bearer demo"},
-    )
-    with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - see above
-        return json.load(response)
+    def _done(self) -> None:
+        self._progress.done += 1
+        self._on_progress(self._progress)
