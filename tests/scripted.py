@@ -1,0 +1,127 @@
+"""A provider that does what it is told, a clock that moves when somebody sleeps, and a log that remembers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cajanegra.domain.call import Answer, ChatRequest, Chunk
+from cajanegra.domain.failure import Failure, FailureKind, ProviderError
+from cajanegra.ports import Explanation
+
+Act = Answer | FailureKind | BaseException | Sequence[Chunk | FailureKind]
+
+
+class Clock:
+    """Seconds that pass only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@dataclass
+class Asked:
+    """What a provider was asked, and when."""
+
+    at: float
+    request: ChatRequest
+    model: str
+    timeout: float
+
+
+class ScriptedProvider:
+    """Plays one act per attempt; after the last it repeats it."""
+
+    def __init__(self, name: str, *acts: Act, clock: Clock | None = None, **failure: Any) -> None:
+        self.name = name
+        self.asked: list[Asked] = []
+        self._acts = list(acts)
+        self._clock = clock or Clock()
+        self._failure = failure
+
+    async def chat(self, request: ChatRequest, model: str, *, timeout: float) -> Answer:
+        act = self._next(request, model, timeout)
+        if isinstance(act, Answer):
+            return act
+        raise self._error(act, model, timeout)
+
+    async def stream(self, request: ChatRequest, model: str, *, timeout: float) -> AsyncGenerator[Chunk]:
+        act = self._next(request, model, timeout)
+        if isinstance(act, FailureKind | BaseException):
+            raise self._error(act, model, timeout)
+        assert not isinstance(act, Answer)
+        for piece in act:
+            if isinstance(piece, FailureKind):
+                raise self._error(piece, model, timeout)
+            yield piece
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+    def _next(self, request: ChatRequest, model: str, timeout: float) -> Act:
+        self.asked.append(Asked(self._clock(), request, model, timeout))
+        return self._acts.pop(0) if len(self._acts) > 1 else self._acts[0]
+
+    def _error(self, act: object, model: str, timeout: float) -> BaseException:
+        if isinstance(act, BaseException):
+            return act
+        assert isinstance(act, FailureKind)
+        if act is FailureKind.TIMEOUT:
+            self._clock.now += timeout
+        return ProviderError(Failure(act, f"{act} of {self.name}", self.name, model, **self._failure))
+
+
+@dataclass
+class LoggedCall:
+    """A call as the log was told of it."""
+
+    request_id: str
+    begun: dict[str, Any]
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    answer: Any = None
+    error: BaseException | None = None
+    status: str | None = None
+    partial_text: str = ""
+
+    def step(self, strategy: str, **known: Any) -> None:
+        self.steps.append({"strategy": strategy, **known})
+
+    def finish(self, response: Any = None, **_known: Any) -> None:
+        assert self.answer is None
+        assert self.error is None
+        self.answer = response
+
+    def fail(
+        self, error: BaseException, *, status: str | None = None, partial_text: str = "", **_known: Any
+    ) -> None:
+        assert self.answer is None
+        assert self.error is None
+        self.error, self.status, self.partial_text = error, status, partial_text
+
+
+class Log:
+    """A ``ports.CallLog`` that remembers."""
+
+    def __init__(self) -> None:
+        self.calls: list[LoggedCall] = []
+
+    def call(self, **known: Any) -> LoggedCall:
+        call = LoggedCall(known["request_id"] or f"call-{len(self.calls)}", known)
+        self.calls.append(call)
+        return call
+
+
+class Shrug:
+    """A ``ports.Knowledge`` that knows nothing."""
+
+    def explain(self, provider: str, kind: str) -> Explanation:
+        return Explanation("Unknown.", f"Ask {provider} about {kind}.")
