@@ -2,7 +2,8 @@
 
 A call is one ``Begin``, any number of ``Step`` and one ``Finish``, tied together by ``call``, a key that is
 unique to the call even when two calls are given the same ``request_id``. They are encodable as they are
-(msgspec), so that they can be kept outside the process.
+(msgspec), so that they can be kept outside the process. The garbage collector leaves them alone
+(``gc=False``): many of them wait at once, and they hold plain values that never lead back to them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Trigger(msgspec.Struct, array_like=True, frozen=True, gc=False):
     retry_after: float | None = None
 
 
-class Begin(msgspec.Struct, array_like=True, frozen=True, tag="begin"):
+class Begin(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="begin"):
     """A call has begun. Times are seconds since the Unix epoch (UTC)."""
 
     call: str
@@ -46,7 +47,7 @@ class Begin(msgspec.Struct, array_like=True, frozen=True, tag="begin"):
     """The prompt itself (a string or messages) where content is captured."""
 
 
-class Step(msgspec.Struct, array_like=True, frozen=True, tag="step"):
+class Step(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="step"):
     """A recovery step has ended, well or not."""
 
     call: str
@@ -62,7 +63,7 @@ class Step(msgspec.Struct, array_like=True, frozen=True, tag="step"):
     """Why this step, the wait asked and taken, what was changed, the outcome."""
 
 
-class Finish(msgspec.Struct, array_like=True, frozen=True, tag="finish"):
+class Finish(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="finish"):
     """A call has ended."""
 
     call: str
@@ -83,7 +84,7 @@ class Finish(msgspec.Struct, array_like=True, frozen=True, tag="finish"):
     """The answer's text where content is captured."""
 
 
-class Feedback(msgspec.Struct, array_like=True, frozen=True, tag="feedback"):
+class Feedback(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="feedback"):
     """What a person thought of an answer."""
 
     at: float

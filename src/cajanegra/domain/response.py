@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cajanegra.domain.call import Answer, Usage
@@ -13,18 +13,17 @@ def answer_from(response: Any) -> Answer:
     """The answer in a response: an ``Answer``, a text, a dict in OpenAI's form, or an SDK's response object.
 
     Chat completions, text completions and responses are understood. Never raises: what is missing or has
-    another shape is left out. ``raw`` is filled where the response is a mapping or makes one of itself;
-    attributes are read where they are, since turning a large object into a dict costs its caller time.
+    another shape is left out. ``raw`` is filled where the response is a mapping or makes one of itself.
     """
     if isinstance(response, Answer):
         return response
     if isinstance(response, str):
         return Answer(text=response)
-    for body in (response, _mapping(response)):
-        if choices := _list(_get(body, "choices")):
-            return _from_choice(body, choices[0])
-        if output := _list(_get(body, "output")):
-            return _from_output(body, output)
+    body = _mapping(response) or response  # a model's own dump is faster than reading its attributes
+    if choices := _list(_get(body, "choices")):
+        return _from_choice(body, choices[0])
+    if output := _list(_get(body, "output")):
+        return _from_output(body, output)
     return _from_choice(body, None)
 
 
@@ -117,14 +116,27 @@ def _get(value: Any, name: str) -> Any:
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return value
     dump = _get(value, "model_dump")
+    if not callable(dump):
+        return value if isinstance(value, Mapping) else {}
     try:
-        dumped = dump() if callable(dump) else None
+        dumped = dump(
+            warnings=False
+        )  # what pydantic thinks of the provider's types is not for the host's log
+    except TypeError:
+        dumped = _called(dump)
     except Exception:  # noqa: BLE001 - somebody else's code
         return {}
     return dumped if isinstance(dumped, Mapping) else {}
+
+
+def _called(dump: Callable[[], Any]) -> Any:
+    try:
+        return dump()
+    except Exception:  # noqa: BLE001 - somebody else's code
+        return None
 
 
 def _list(value: Any) -> list[Any]:

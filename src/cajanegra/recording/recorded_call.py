@@ -70,7 +70,7 @@ class RecordedCall:
         self._asked = self._next(strategy, asked, plain.text(model))
         if successful:
             self._answered = self._asked
-        details = {"provider": self._asked.provider, "model": self._asked.model, **plain.mapping(result)}
+        known = _known(provider=self._asked.provider, model=self._asked.model)
         self.desk.sink.append(
             Step(
                 self.key,
@@ -80,7 +80,7 @@ class RecordedCall:
                 bool(successful),
                 plain.whole(time_ms),
                 trigger,
-                {name: value for name, value in details.items() if value is not None},
+                known | _known(**plain.mapping(result)),
             )
         )
 
@@ -110,7 +110,7 @@ class RecordedCall:
             text=content,
             tokens_used=plain.whole(tokens_used) if tokens_used is not None else answer.usage.total_tokens,
             confidence=_probability(confidence if confidence is not None else answer.confidence),
-            metadata=_details(answer) | plain.mapping(metadata),
+            metadata=_details(answer) | plain.mapping(metadata) if metadata is not None else _details(answer),
         )
 
     @never_raises
@@ -232,11 +232,14 @@ def _details(answer: Answer) -> dict[str, Any]:
     if answer is _NO_ANSWER:
         return {}
     usage = answer.usage
-    details = {
-        "finish_reason": answer.finish_reason,
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "cached_tokens": usage.cached_tokens,
-        "reasoning_tokens": usage.reasoning_tokens,
-    }
-    return {key: value for key, value in details.items() if value is not None}
+    return _known(
+        finish_reason=answer.finish_reason,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cached_tokens=usage.cached_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+    )
+
+
+def _known(**details: Any) -> dict[str, Any]:
+    return {name: value for name, value in details.items() if value is not None}

@@ -74,3 +74,76 @@ def test_confidence_is_the_mean_probability() -> None:
     assert confidence_from({"content": tokens}) == pytest.approx(0.3)
     assert confidence_from(tokens) == pytest.approx(0.3)
     assert confidence_from({"content": []}) is None
+
+
+RESPONSES_BODY = {
+    "model": "gpt-4o",
+    "status": "completed",
+    "output": [
+        {"type": "reasoning", "summary": []},
+        {
+            "type": "message",
+            "content": [
+                {
+                    "type": "output_text",
+                    "text": "Ho",
+                    "logprobs": [{"token": "Ho", "logprob": math.log(0.5)}],
+                },
+                {"type": "output_text", "text": "la"},
+            ],
+        },
+    ],
+    "usage": {"input_tokens": 10, "output_tokens": 4, "total_tokens": 14},
+}
+
+
+def test_responses_are_read_as_chat_completions_are() -> None:
+    answer = answer_from(RESPONSES_BODY)
+    assert (answer.text, answer.model, answer.finish_reason) == ("Hola", "gpt-4o", "stop")
+    assert answer.usage == Usage(10, 4, 14)
+    assert answer.confidence == pytest.approx(0.5)
+
+
+def test_tool_calls_of_responses_take_the_form_of_chat_completions() -> None:
+    call = {"type": "function_call", "call_id": "c1", "name": "add", "arguments": "{}"}
+    answer = answer_from({"status": "completed", "output": [call]})
+    assert answer.finish_reason == "tool_calls"
+    assert answer.tool_calls == [
+        {"id": "c1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"), [("max_output_tokens", "length"), ("content_filter", "content_filter")]
+)
+def test_a_response_that_was_cut_says_why(reason: str, expected: str) -> None:
+    body = {**RESPONSES_BODY, "status": "incomplete", "incomplete_details": {"reason": reason}}
+    assert answer_from(body).finish_reason == expected
+
+
+def test_a_text_completion_and_a_text() -> None:
+    body = {"choices": [{"text": "Hola.", "logprobs": {"token_logprobs": [math.log(0.4)]}}]}
+    assert answer_from(body).text == "Hola."
+    assert answer_from(body).confidence == pytest.approx(0.4)
+    assert answer_from("Hola.").text == "Hola."
+
+
+def test_an_object_without_a_dump_is_read_by_its_attributes() -> None:
+    choice = SimpleNamespace(message=SimpleNamespace(content="Hola."), finish_reason="stop")
+    response = SimpleNamespace(choices=[choice], model="gpt-4o", usage=SimpleNamespace(total_tokens=5))
+    answer = answer_from(response)
+    assert (answer.text, answer.model, answer.finish_reason) == ("Hola.", "gpt-4o", "stop")
+    assert answer.usage == Usage(total_tokens=5)
+
+
+class Broken:
+    @property
+    def choices(self) -> list[Any]:
+        raise RuntimeError("the stream was closed")
+
+    def model_dump(self, **_options: Any) -> dict[str, Any]:
+        raise RuntimeError("the stream was closed")
+
+
+def test_an_object_that_raises_says_nothing() -> None:
+    assert answer_from(Broken()) == Answer("", tool_calls=[])
