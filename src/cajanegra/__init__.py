@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cajanegra.client import AIClient, Recorder
+    from cajanegra.client import AIClient
+    from cajanegra.recorder import Recorder
     from cajanegra.settings import Settings
 
 __all__ = ["AIClient", "Recorder", "Settings"]
@@ -17,12 +18,16 @@ __all__ = ["AIClient", "Recorder", "Settings"]
 
 def __getattr__(name: str) -> Any:
     """Import the public names when they are first used, so that importing the package costs nothing."""
+    if name == "AIClient":
+        from cajanegra.client import AIClient
+
+        return AIClient
+    if name == "Recorder":
+        from cajanegra.recorder import Recorder
+
+        return Recorder
     if name == "Settings":
         from cajanegra.settings import Settings
 
         return Settings
-    if name in __all__:
-        from cajanegra import client
-
-        return getattr(client, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

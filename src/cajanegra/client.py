@@ -1,4 +1,4 @@
-"""The public face: ``AIClient`` asks providers, ``Recorder`` writes down what other clients do."""
+"""The public client: asks AI providers, recovers what can be recovered, records all of it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from cajanegra import bootstrap
-from cajanegra.analysis.classify import Classifier
 from cajanegra.domain.call import CallInfo, ChatRequest, Chunk, Message, Usage
 from cajanegra.domain.ids import uuid7
 from cajanegra.errors import UsageError
-from cajanegra.recording import recorder
+from cajanegra.recorder import Recorder
 from cajanegra.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,21 +22,6 @@ if TYPE_CHECKING:
     from cajanegra.recovery.engine import Outcome
 
 T = TypeVar("T")
-
-
-class Recorder(recorder.Recorder):
-    """Writes down AI calls that any client makes, in the settings' database.
-
-    Args:
-        settings: default is ``Settings()``.
-
-    Raises:
-        SettingsError: the settings are wrong.
-    """
-
-    def __init__(self, settings: Settings | None = None) -> None:
-        used = settings or Settings()
-        super().__init__(lambda: bootstrap.new_writer(used), Classifier(), capture=used.capture.content)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from cajanegra.analysis.rules import CODES, EXCEPTIONS, MESSAGES, STATUSES, VAGUE_CODES
@@ -111,6 +110,8 @@ class Classifier:
         return None
 
     def _until(self, date: str | None) -> float | None:
+        from email.utils import parsedate_to_datetime  # only dates need it, and it takes 10 ms
+
         try:
             return parsedate_to_datetime(date).timestamp() - self._clock() if date else None
         except (TypeError, ValueError, OverflowError):
