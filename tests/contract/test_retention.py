@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from cajanegra.domain.record import Batch
+from cajanegra.errors import StorageError, UsageError
+from cajanegra.storage.database import Database
+from cajanegra.storage.retention import CleanupReport, cleanup
+from cajanegra.storage.writes import Store
+from records import NOW, recovered_call
+
+WEEK = timedelta(days=7)
+
+
+def _write(database: Database, name: str, count: int, age: timedelta) -> None:
+    calls = [
+        recovered_call(f"{name}-{i}", created_at=NOW - age, prompt="hi", answer="x") for i in range(count)
+    ]
+    Store(database, lambda: NOW).write(Batch(calls))
+
+
+def _counts(database: Database) -> list[int]:
+    tables = ("ai_request_logs", "ai_error_recovery", "cajanegra_contents", "ai_error_analysis")
+    with database.engine.connect() as connection:
+        return [connection.execute(text(f"SELECT count(*) FROM {t}")).scalar_one() for t in tables]  # noqa: S608
+
+
+def test_old_calls_go_with_all_that_belongs_to_them_and_patterns_stay(database: Database) -> None:
+    _write(database, "old", 25, timedelta(days=8))
+    _write(database, "new", 5, timedelta(days=6))
+    seen: list[tuple[int, int]] = []
+    report = cleanup(
+        database,
+        older_than=WEEK,
+        now=NOW,
+        batch_size=10,
+        on_progress=lambda done, total: seen.append((done, total)),
+    )
+    assert report == CleanupReport(25, 25, 25)
+    assert _counts(database) == [5, 5, 5, 1]
+    assert seen == [(10, 25), (20, 25), (25, 25), (25, 25)]
+
+
+def test_a_dry_run_counts_and_deletes_nothing(database: Database) -> None:
+    _write(database, "old", 3, timedelta(days=8))
+    assert cleanup(database, older_than=WEEK, now=NOW, dry_run=True) == CleanupReport(3, 3, 3)
+    assert _counts(database) == [3, 3, 3, 1]
+
+
+def test_the_oldest_go_first(database: Database) -> None:
+    _write(database, "oldest", 2, timedelta(days=30))
+    _write(database, "old", 2, timedelta(days=8))
+
+    class Stop(Exception):  # noqa: N818 - it is no error
+        pass
+
+    def stop(_done: int, _total: int) -> None:
+        raise Stop
+
+    with pytest.raises(Stop):
+        cleanup(database, older_than=WEEK, now=NOW, batch_size=2, on_progress=stop)
+    with database.engine.connect() as connection:
+        left = connection.execute(text("SELECT request_id FROM ai_request_logs")).scalars().all()
+    assert sorted(left) == ["old-0", "old-1"]
+
+
+def test_what_somebody_elses_cleanup_left_behind_is_swept(database: Database) -> None:
+    _write(database, "new", 4, timedelta(0))
+    with database.transaction() as connection:
+        connection.execute(text("DELETE FROM ai_request_logs WHERE request_id IN ('new-0', 'new-1')"))
+    assert cleanup(database, older_than=WEEK, now=NOW, dry_run=True) == CleanupReport(0, 2, 2)
+    assert cleanup(database, older_than=WEEK, now=NOW) == CleanupReport(0, 2, 2)
+    assert _counts(database) == [2, 2, 2, 1]
+
+
+def test_two_cleanups_at_once_delete_each_call_once(database: Database) -> None:
+    _write(database, "old", 400, timedelta(days=8))
+    url = database.url.render_as_string(hide_password=False)
+    reports: list[CleanupReport] = []
+
+    def run() -> None:
+        with Database(url) as own:
+            for _attempt in range(20):
+                try:
+                    reports.append(cleanup(own, older_than=WEEK, now=NOW, batch_size=20))
+                except StorageError:  # the file was busy
+                    continue
+                return
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert _counts(database) == [0, 0, 0, 1]
+    assert sum(report.calls for report in reports) == 400
+
+
+def test_a_negative_age_is_refused(database: Database) -> None:
+    with pytest.raises(UsageError, match="days must be 0 or more, not -1"):
+        cleanup(database, older_than=timedelta(days=-1), now=NOW)

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cajanegra.domain.record import Batch, CallRecord
+from cajanegra.storage.database import Database
+from cajanegra.storage.filters import CallFilter
+from cajanegra.storage.retention import cleanup
+from cajanegra.storage.statistics import recoveries, statistics
+from cajanegra.storage.writes import Store
+from records import NOW, call_record, recovered_call, step_record
+
+
+def _write(database: Database, *calls: CallRecord) -> None:
+    Store(database, lambda: NOW).write(Batch(calls))
+
+
+def test_totals_of_a_few_calls(database: Database) -> None:
+    _write(
+        database,
+        call_record("a", tokens_used=10, module="imports"),
+        recovered_call("b", tokens_used=5, module="imports"),
+        recovered_call("c", status="success", fallback_used=None),
+        call_record("d", status="error", error_code="auth", provider_used="ollama"),
+        recovered_call("e", status="timeout", error_code="timeout"),
+    )
+    found = statistics(database, CallFilter())
+    assert (found.total, found.answered, found.failed, found.recovered, found.tokens) == (5, 3, 2, 2, 15)
+    assert found.by_status == {"success": 2, "error": 1, "fallback": 1, "timeout": 1}
+    assert found.by_provider == {"openai": 4, "ollama": 1}
+    assert found.by_module == {"": 3, "imports": 2}
+    assert found.by_error_code == {"auth": 1, "timeout": 1}
+    assert statistics(database, CallFilter(module="imports")).total == 2
+
+
+def test_no_calls_are_no_error(database: Database) -> None:
+    found = statistics(database, CallFilter())
+    assert (found.total, found.tokens, found.latency.p50_ms, found.by_status) == (0, 0, None, {})
+    assert recoveries(database, CallFilter()) == []
+
+
+def _nearest_rank(times: list[int], share: float) -> int:
+    return sorted(times)[math.ceil(share * len(times)) - 1]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.integers(0, 10_000), min_size=1, max_size=120))
+def test_percentiles_are_those_of_the_sorted_times(database: Database, times: list[int]) -> None:
+    cleanup(database, older_than=timedelta(0), now=NOW + timedelta(seconds=1))
+    unknown = [call_record("unknown", processing_time_ms=None)]
+    _write(database, *(call_record(f"r-{i}", processing_time_ms=ms) for i, ms in enumerate(times)), *unknown)
+    latency = statistics(database, CallFilter()).latency
+    assert latency.p50_ms == _nearest_rank(times, 0.5)
+    assert latency.p95_ms == _nearest_rank(times, 0.95)
+    assert latency.p99_ms == _nearest_rank(times, 0.99)
+
+
+def test_each_strategy_is_judged_for_each_pattern(database: Database) -> None:
+    def step(pattern: str | None, *, ok: bool, ms: int | None, strategy: str = "retry") -> CallRecord:
+        result = {"trigger": {"pattern": pattern}} if pattern else {}
+        one = step_record(
+            strategy_name=strategy, was_successful=ok, recovery_time_ms=ms, recovery_result=result
+        )
+        return recovered_call(f"{pattern}-{strategy}-{ok}-{ms}", steps=[one])
+
+    _write(
+        database,
+        step("ollama_timeout", ok=True, ms=100),
+        step("ollama_timeout", ok=False, ms=300),
+        step("ollama_timeout", ok=True, ms=200),
+        step("ollama_timeout", ok=True, ms=50, strategy="fallback"),
+        step(None, ok=False, ms=None),
+    )
+    found = [
+        (row.strategy_name, row.pattern, row.steps, row.successes, row.p50_ms, row.p95_ms)
+        for row in recoveries(database, CallFilter())
+    ]
+    assert found == [
+        ("retry", "ollama_timeout", 3, 2, 200, 300),
+        ("fallback", "ollama_timeout", 1, 1, 50, 50),
+        ("retry", None, 1, 0, None, None),
+    ]
+    assert recoveries(database, CallFilter())[0].success_rate == 2 / 3

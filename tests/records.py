@@ -1,0 +1,55 @@
+"""Records of calls, made up with as little as a test cares about."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from cajanegra.domain.record import CallRecord, Occurrence, StepRecord
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+def call_record(request_id: str, **known: Any) -> CallRecord:
+    """A call of acme that openai answered at ``NOW``."""
+    usual: dict[str, Any] = {
+        "task": "chat",
+        "tenant_id": "acme",
+        "provider_used": "openai",
+        "status": "success",
+        "created_at": NOW,
+        "updated_at": NOW,
+        "response_metadata": {"attempts": 1},
+    }
+    return CallRecord(request_id=request_id, **(usual | known))
+
+
+def step_record(number: int = 1, **known: Any) -> StepRecord:
+    """A successful fallback after a timeout of ollama."""
+    usual: dict[str, Any] = {
+        "strategy_name": "fallback",
+        "step_number": number,
+        "action_taken": "ollama -> openai",
+        "was_successful": True,
+        "recovery_time_ms": 100,
+        "recovery_result": {"trigger": {"pattern": "ollama_timeout"}},
+        "created_at": NOW,
+    }
+    return StepRecord(**(usual | known))
+
+
+def occurrence(pattern: str = "ollama_timeout", at: datetime = NOW) -> Occurrence:
+    """One failure of a pattern."""
+    return Occurrence(pattern, "timeout", "ollama timeout: <*>", at, "It is slow.", "Wait.")
+
+
+def recovered_call(request_id: str, **known: Any) -> CallRecord:
+    """A call that a fallback answered after a timeout."""
+    usual: dict[str, Any] = {
+        "status": "fallback",
+        "fallback_used": "openai",
+        "steps": [step_record()],
+        "occurrences": [occurrence()],
+        "response_metadata": {"attempts": 2, "patterns": ["ollama_timeout"]},
+    }
+    return call_record(request_id, **(usual | known))
