@@ -1,0 +1,51 @@
+"""``cajanegra cleanup``: the guide's periodic clean-up."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from cajanegra.cli import render
+from cajanegra.cli.options import settings_for, with_database, with_json, with_tables
+
+
+@click.command()
+@click.option(
+    "--days", type=int, help="Age from which calls go; default is retention.default_days of the settings (7)."
+)
+@click.option("--dry-run", is_flag=True, help="Count, and delete nothing.")
+@with_database
+@with_json
+def cleanup(days: int | None, dry_run: bool, database_url: str | None, as_json: bool) -> None:
+    """Delete the calls that are older than some days, with their recovery steps and contents; patterns stay.
+
+    \b
+    From cron:  0 2 * * * cajanegra cleanup --days 7
+    """
+    from cajanegra.storage.retention import cleanup as delete_old
+
+    kept = settings_for(database_url).retention.default_days if days is None else days
+    hidden = as_json or dry_run
+    with (
+        opened(database_url) as database,
+        click.progressbar(length=0, label="Deleting", hidden=hidden) as bar,
+    ):
+
+        def progress(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        report = delete_old(
+            database,
+            older_than=timedelta(days=kept),
+            now=datetime.now(UTC),
+            dry_run=dry_run,
+            on_progress=progress,
+        )
+    if as_json:
+        click.echo(render.to_json({**render.fields(report), "dry_run": dry_run, "days": kept}))
+        return
+    verb = "Would delete" if dry_run else "Deleted"
+    parts = f"{render.count(report.steps)} recovery steps and {render.count(report.contents)} contents"
+    click.echo(f"{verb} {render.count(report.calls)} calls older than {kept} days, with {parts}.")

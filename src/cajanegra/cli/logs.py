@@ -1,0 +1,180 @@
+"""``cajanegra logs``: calls, one by one and all together."""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from cajanegra.cli import call_view, render
+from cajanegra.cli.options import with_database, with_filters, with_json, with_tables
+from cajanegra.errors import CajanegraError
+
+if TYPE_CHECKING:
+    from cajanegra.storage.filters import CallFilter
+
+Row = Mapping[str, Any]
+_EMPTY = "No calls match. Without filters: cajanegra logs list. To make some: cajanegra demo"
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet would run as a formula (OWASP, "CSV Injection")."""
+
+
+@click.group()
+def logs() -> None:
+    """List, show, follow, count and export calls.
+
+    \b
+    Try:  cajanegra logs list --status error --since 2h
+          cajanegra logs show REQUEST_ID
+          cajanegra logs export --format csv --since 7d > calls.csv
+    """
+
+
+@logs.command("list")
+@with_filters
+@click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="At most so many.")
+@click.option("--cursor", help="Go on where the list before ended.")
+@with_database
+@with_json
+def list_calls(
+    where: CallFilter, limit: int, cursor: str | None, database_url: str | None, as_json: bool
+) -> None:
+    """List calls, newest first."""
+    from cajanegra.storage import reads
+
+    with with_tables(database_url, to_read=True) as database:
+        page = reads.calls(database, where, limit=limit, cursor=cursor)
+    if as_json:
+        click.echo(render.to_json({"items": page.items, "next_cursor": page.next_cursor}))
+    elif not page.items:
+        click.echo(_EMPTY)
+    else:
+        columns = call_view.columns()
+        click.echo(render.table(columns, [call_view.cells(row) for row in page.items]))
+        if page.next_cursor:
+            click.echo(f"\nMore: --cursor {page.next_cursor}", err=True)
+
+
+@logs.command()
+@click.argument("request_id")
+@click.option(
+    "--tenant", "tenant_id", metavar="ID", help="Whose call it is, where tenants share request ids."
+)
+@with_database
+@with_json
+def show(request_id: str, tenant_id: str | None, database_url: str | None, as_json: bool) -> None:
+    """Show one call: what was asked, each recovery step, why it failed and what to do."""
+    from cajanegra.storage import reads
+
+    with with_tables(database_url, to_read=True) as database:
+        detail = reads.call(database, request_id, tenant_id)
+    if detail is None:
+        raise CajanegraError(f"there is no call {request_id!r}; 'cajanegra logs list' shows the newest ones")
+    if as_json:
+        parts = {
+            "steps": detail.steps,
+            "patterns": detail.patterns,
+            "prompt": detail.prompt,
+            "answer": detail.answer,
+        }
+        click.echo(render.to_json({**detail.call, **parts}))
+    else:
+        click.echo(call_view.detail(detail))
+
+
+@logs.command()
+@with_filters
+@click.option(
+    "--interval",
+    type=click.FloatRange(0.1, 60),
+    default=1.0,
+    show_default=True,
+    help="Seconds between two looks.",
+)
+@with_database
+@with_json
+def tail(where: CallFilter, interval: float, database_url: str | None, as_json: bool) -> None:
+    """Follow calls as they are written; Ctrl-C ends it."""
+    from cajanegra.storage import reads
+
+    with with_tables(database_url, to_read=True) as database:
+        last = reads.newest_id(database)
+        if not as_json:
+            click.echo(call_view.line_heading(), err=True)
+        try:
+            while True:
+                for row in reads.after(database, where, last):
+                    last = row["id"]
+                    click.echo(render.to_json(row, lines=True) if as_json else call_view.line(row))
+                sys.stdout.flush()
+                time.sleep(interval)
+        except KeyboardInterrupt:
+            return
+
+
+@logs.command()
+@with_filters
+@with_database
+@with_json
+def stats(where: CallFilter, database_url: str | None, as_json: bool) -> None:
+    """Count calls, and say how fast and how well they were answered."""
+    from cajanegra.storage.statistics import statistics
+
+    with with_tables(database_url, to_read=True) as database:
+        found = statistics(database, where)
+    if as_json:
+        click.echo(render.to_json({**render.fields(found), "failed": found.failed}))
+    elif not found.total:
+        click.echo(_EMPTY)
+    else:
+        click.echo(call_view.statistics(found))
+
+
+@logs.command()
+@with_filters
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["csv", "ndjson"]),
+    default="ndjson",
+    show_default=True,
+    help="What to write.",
+)
+@click.option(
+    "--output", type=click.File("w", lazy=False), default="-", help="Where to; default is standard output."
+)
+@with_database
+def export(where: CallFilter, form: str, output: IO[str], database_url: str | None) -> None:
+    """Write calls, newest first, as CSV or one JSON object per line."""
+    from cajanegra.storage import reads
+
+    with with_tables(database_url, to_read=True) as database:
+        rows = reads.iterate(database, where)
+        if form == "csv":
+            _write_csv(rows, output)
+        else:
+            for row in rows:
+                output.write(render.to_json(row, lines=True) + "\n")
+
+
+def _write_csv(rows: Iterable[Row], output: IO[str]) -> None:
+    from cajanegra.storage.rows import CALL_COLUMNS
+
+    writer = csv.writer(output)
+    names = ("id", *CALL_COLUMNS)
+    writer.writerow(names)
+    for row in rows:
+        writer.writerow([csv_cell(row[name]) for name in names])
+
+
+def csv_cell(value: Any) -> Any:
+    """A value as a cell that no spreadsheet takes for a formula."""
+    if isinstance(value, dict | list):
+        return render.to_json(value, lines=True)
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
+    return value

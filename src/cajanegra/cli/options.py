@@ -1,0 +1,118 @@
+"""The options that commands share: the database, JSON, and which calls are meant."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from cajanegra.domain.call import CallStatus
+from cajanegra.settings import Settings
+
+if TYPE_CHECKING:
+    from cajanegra.storage.database import Database
+    from cajanegra.storage.filters import CallFilter
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_RELATIVE = re.compile(r"(\d{1,6})\s*([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+class Moment(click.ParamType[datetime]):
+    """A time: ISO 8601 (UTC where no zone is given), or so long ago: ``90m``, ``2h``, ``7d``."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """The time that is meant, aware."""
+        if isinstance(value, datetime):
+            return value
+        if found := _RELATIVE.fullmatch(value.strip()):
+            return datetime.now(UTC) - timedelta(**{_UNITS[found[2]]: int(found[1])})
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a time; write 2026-11-24T10:00, 2h or 7d", param, ctx)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def settings_for(database_url: str | None) -> Settings:
+    """The settings in force, with the database that the command line names."""
+    named = database_url or click.get_current_context().find_root().obj
+    return Settings(database={"url": named}) if named else Settings()
+
+
+@contextmanager
+def opened(database_url: str | None, *, to_read: bool = False) -> Iterator[Database]:
+    """The database that the command line or the settings name, as it is."""
+    from cajanegra.storage.database import Database
+
+    database = settings_for(database_url).database
+    with Database(database.read_url if to_read and database.read_url else database.url) as found:
+        yield found
+
+
+@contextmanager
+def with_tables(database_url: str | None, *, to_read: bool = False) -> Iterator[Database]:
+    """The same, with its tables made where it is a new SQLite file."""
+    from cajanegra.storage.migrate import ensure_sqlite
+
+    with opened(database_url, to_read=to_read) as found:
+        ensure_sqlite(found)
+        yield found
+
+
+def with_database(function: F) -> F:
+    """``--db URL``."""
+    option = click.option(
+        "--db", "database_url", metavar="URL", help="The database; default is the one in the settings."
+    )
+    return option(function)
+
+
+def with_json(function: F) -> F:
+    """``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(function)
+
+
+_FILTERS: tuple[Callable[[Any], Any], ...] = (
+    click.option("--tenant", "tenant_id", metavar="ID", help="Of this tenant."),
+    click.option("--module", metavar="NAME", help="From this part of the application."),
+    click.option("--task", metavar="NAME", help="For this task."),
+    click.option("--provider", metavar="NAME", help="Answered by this provider, or last asked of it."),
+    click.option("--model", metavar="NAME", help="That asked for this model, or got it."),
+    click.option(
+        "--status", type=click.Choice([str(status) for status in CallStatus]), help="That ended so."
+    ),
+    click.option("--error-code", metavar="KIND", help="That ended with this failure kind."),
+    click.option("--pattern", metavar="NAME", help="One of whose attempts met this error pattern."),
+    click.option("--user", "user_id", metavar="ID", help="Of this user."),
+    click.option(
+        "--since", type=Moment(), metavar="TIME", help="Begun since: 2h, 7d, or 2026-11-24T10:00 (UTC)."
+    ),
+    click.option("--until", type=Moment(), metavar="TIME", help="Begun before."),
+    click.option("--min-ms", type=click.IntRange(min=0), metavar="MS", help="That took at least so long."),
+    click.option("--q", metavar="WORDS", help="With these words in the error message or the metadata."),
+)
+
+
+def with_filters(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The filters of a list, given to the command as one ``where``."""
+
+    @functools.wraps(function)
+    def command(**arguments: Any) -> Any:
+        from cajanegra.storage.filters import CallFilter
+
+        names = CallFilter.__dataclass_fields__
+        where: CallFilter = CallFilter(**{name: arguments.pop(name) for name in names})
+        return function(where=where, **arguments)
+
+    for option in reversed(_FILTERS):
+        command = option(command)
+    return command
