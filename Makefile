@@ -36,7 +36,7 @@ types: .venv/.dev ## mypy, strict
 	$(RUN) mypy
 
 imports: .venv/.dev ## the layers hold
-	.venv/bin/lint-imports
+	.venv/bin/lint-imports --no-cache
 
 pytest: .venv/.dev ## tests only, on SQLite and PostgreSQL
 	$(RUN) pytest -q

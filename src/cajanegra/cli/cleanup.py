@@ -28,7 +28,7 @@ def cleanup(days: int | None, dry_run: bool, database_url: str | None, as_json: 
     kept = settings_for(database_url).retention.default_days if days is None else days
     hidden = as_json or dry_run
     with (
-        opened(database_url) as database,
+        with_tables(database_url) as database,
         click.progressbar(length=0, label="Deleting", hidden=hidden) as bar,
     ):
 
