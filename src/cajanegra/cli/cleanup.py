@@ -26,22 +26,13 @@ def cleanup(days: int | None, dry_run: bool, database_url: str | None, as_json: 
     from cajanegra.storage.retention import cleanup as delete_old
 
     kept = settings_for(database_url).retention.default_days if days is None else days
-    hidden = as_json or dry_run
-    with (
-        with_tables(database_url) as database,
-        click.progressbar(length=0, label="Deleting", hidden=hidden) as bar,
-    ):
-
-        def progress(done: int, total: int) -> None:
-            bar.length = total
-            bar.update(done - bar.pos)
-
+    with with_tables(database_url) as database, render.progress("Deleting") as on_progress:
         report = delete_old(
             database,
             older_than=timedelta(days=kept),
             now=datetime.now(UTC),
             dry_run=dry_run,
-            on_progress=progress,
+            on_progress=on_progress,
         )
     if as_json:
         click.echo(render.to_json({**render.fields(report), "dry_run": dry_run, "days": kept}))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -185,7 +183,7 @@ def backup(path: Path, force: bool, database_url: str | None) -> None:
     """Write the product's tables to a file (pg_dump's custom format; a SQLite file for SQLite)."""
     from cajanegra.storage.backup import backup as write
 
-    with opened(database_url) as database, _progress("Backing up") as on_progress:
+    with opened(database_url) as database, render.progress("Backing up") as on_progress:
         write(database, path, force=force, on_progress=on_progress)
     click.echo(f"Wrote {path} ({render.size(path.stat().st_size)}).")
 
@@ -200,18 +198,7 @@ def restore(path: Path, force: bool, database_url: str | None) -> None:
 
     if not path.exists():
         raise CajanegraError(f"there is no file {path}")
-    with opened(database_url) as database, _progress("Restoring") as on_progress:
+    with opened(database_url) as database, render.progress("Restoring") as on_progress:
         read(database, path, force=force, on_progress=on_progress)
         label = database.label
     click.echo(f"Restored {label} from {path}.")
-
-
-@contextmanager
-def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    with click.progressbar(length=0, label=label, file=sys.stderr) as bar:
-
-        def on_progress(done: int, total: int) -> None:
-            bar.length = total
-            bar.update(done - bar.pos)
-
-        yield on_progress

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -119,6 +121,18 @@ def cut(text: str | None, length: int) -> str | None:
 def wrap(text: str | None, indent: int = 2) -> str:
     """A paragraph that fits the terminal."""
     return click.wrap_text(text or "-", width(), " " * indent, " " * indent)
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar where standard error is a terminal; to be told what is done, and of how much."""
+    with click.progressbar(length=0, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+
+        def on_progress(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        yield on_progress
 
 
 def fields(value: Any) -> dict[str, Any]:
