@@ -75,7 +75,7 @@ def test_closing_the_iterator_closes_the_upstream(kind: str) -> None:
         async with serve(script) as server:
             chunks = provider(server.url, kind).stream(QUESTION, "m", timeout=60)
             assert (await anext(chunks)).text == "Ho"
-            await chunks.aclose()  # type: ignore[attr-defined]
+            await chunks.aclose()
             await asyncio.wait_for(gone.wait(), 1)
 
     asyncio.run(run())

@@ -22,7 +22,7 @@ CUT_MARK = "\n[…]\n"
 
 _NUMBER = re.compile(r"(?<![\w.])\d{1,3}(?:,\d{3})+(?![\w])|(?<![\w.])\d{2,9}(?![\w])")
 _PARAMETER = re.compile(
-    r"(?:unsupported|unrecognized|unknown|unexpected|extra|invalid|does not support|not (?:supported|permitted))"
+    r"(?:unsupported|unrecognized|unknown|unexpected|extra|invalid|not supported|not permitted|not support)"
     r"[^'\"`]{0,80}['\"`]([a-z_][a-z0-9_.]{1,40})['\"`]"
     r"|['\"`]([a-z_][a-z0-9_.]{1,40})['\"`][^'\"`]{0,60}(?:unsupported|not (?:supported|permitted|allowed))"
     r"|(?:argument supplied|parameter): ([a-z_][a-z0-9_]{1,40})",

@@ -90,7 +90,7 @@ def fit_time(value: Any) -> datetime | None:
         return value.replace(tzinfo=None)
 
 
-def fit_json(value: Any, depth: int = MAX_JSON_DEPTH) -> Any:  # noqa: PLR0911 - one for each kind of JSON value
+def fit_json(value: Any, depth: int = MAX_JSON_DEPTH) -> Any:
     """A value that JSON and both databases can hold: bounded, finite, with string keys."""
     if value is None or isinstance(value, bool):
         return value
