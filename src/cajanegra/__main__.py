@@ -8,6 +8,7 @@ import sys
 import click
 
 from cajanegra.cli.app import cli
+from cajanegra.cli.render import printable
 from cajanegra.errors import CajanegraError, SettingsError, UsageError
 
 FAILED, WRONG_USE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
@@ -29,21 +30,31 @@ def _run(arguments: list[str]) -> int:
         where = getattr(error, "ctx", None)
         hint = f" (see {where.command_path} --help)" if where else ""
         return _complain(f"{error.format_message().rstrip('.')}{hint}", WRONG_USE)
-    except (SettingsError, UsageError) as error:
-        return _complain(str(error), WRONG_USE)
     except CajanegraError as error:
-        return _complain(str(error), FAILED)
+        return _complain(str(error), WRONG_USE if isinstance(error, SettingsError | UsageError) else FAILED)
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has seen enough; what is still buffered must not raise again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return PIPE_CLOSED
+    except UnicodeEncodeError:
+        return _complain(
+            "a text is not valid UTF-8; look at the arguments and the terminal's encoding", WRONG_USE
+        )
+    except OSError as error:
+        _drop_output()
+        where = f" {error.filename}" if error.filename else " the output"
+        return _complain(f"cannot read or write{where}: {error.strerror or error}", FAILED)
     return code if isinstance(code, int) else 0
 
 
+def _drop_output() -> None:
+    """Nobody takes our output any more; what is still buffered must not raise again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _complain(message: str, code: int) -> int:
-    click.echo(f"cajanegra: {' '.join(message.split())}", err=True)
+    click.echo(f"cajanegra: {' '.join(printable(message).split())}", err=True)
     return code
 
 

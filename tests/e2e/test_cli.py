@@ -241,6 +241,36 @@ def test_doctor_finds_and_mends(run: Command) -> None:
     assert "mend: start it with 'ollama serve'" in down.out
 
 
+def test_the_database_on_the_command_line_is_also_the_one_read_from(run: Command, tmp_path: Path) -> None:
+    url = run.environment.pop("CAJANEGRA_DATABASE__URL")
+    run.environment["CAJANEGRA_DATABASE__READ_URL"] = f"sqlite:///{tmp_path / 'replica.db'}"
+    assert run("logs", "stats", "--json", "--db", url).json["total"] == 3
+    assert run("--db", url, "logs", "stats", "--json").json["total"] == 3
+    assert run("logs", "stats", "--json").json["total"] == 0
+
+
+def test_what_is_shown_cannot_command_the_terminal(run: Command, database: Database) -> None:
+    evil = "\x1b]0;title\x07\x1b[2J\u202e"
+    record = call_record(
+        "evil-1", tenant_id=evil, module=evil, error_code=evil, error_message=evil, prompt=evil, answer=evil
+    )
+    Store(database).write(Batch([record]))
+    for arguments in (["logs", "list"], ["logs", "show", "evil-1"], ["logs", "stats"]):
+        shown = run(*arguments, columns=200).out
+        assert "evil-1" in shown or "title" in shown
+        assert not any(mark in shown for mark in "\x1b\x07\u202e")
+
+
+@pytest.mark.parametrize("columns", [80, 100, 120, 160])
+def test_lists_fit_the_terminal(run: Command, database: Database, columns: int) -> None:
+    usual = {"provider_used": "ovhcloud", "module": "incidents", "processing_time_ms": 61_234}
+    request_id = "01932c2e-7b5a-7def-9abc-0123456789ab"
+    Store(database).write(Batch([recovered_call(request_id, **usual, task="classification")]))
+    shown = run("logs", "list", columns=columns).out.splitlines()
+    assert max(map(len, shown)) <= columns
+    assert any(line.endswith(request_id) for line in shown)
+
+
 def test_a_new_sqlite_file_has_no_calls_yet(tmp_path: Path) -> None:
     run = Command(tmp_path, f"sqlite:///{tmp_path / 'new.db'}")
     assert run("logs", "list").out.startswith("No calls match.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,48 +16,37 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
-_NARROW = (
+_COLUMNS = (
     Column("time (UTC)"),
     Column("status"),
+    Column("tenant", drop=4),
+    Column("module", drop=2),
+    Column("task", drop=1),
     Column("provider"),
     Column("ms", number=True),
-    Column("request id"),
-)
-_WIDE = (
-    Column("time (UTC)"),
-    Column("status"),
-    Column("tenant"),
-    Column("module"),
-    Column("task"),
-    Column("provider"),
-    Column("ms", number=True),
-    Column("tokens", number=True),
-    Column("failure"),
+    Column("tokens", number=True, drop=3),
+    Column("failure", drop=5),
     Column("request id"),
 )
 
 
-def columns() -> Sequence[Column]:
-    """The columns of a list that fit the terminal."""
-    return _WIDE if render.width() >= render.WIDE else _NARROW
+def table(rows: Iterable[Row]) -> str:
+    """Calls, one a row, with as much of each as the terminal has room for."""
+    return render.table(_COLUMNS, [_cells(row) for row in rows])
 
 
-def cells(row: Row) -> list[Any]:
-    """A call in those columns."""
-    begin = [render.short_moment(row["created_at"]), render.state(row["status"])]
-    end = [row["request_id"]]
-    if columns() is _NARROW:
-        return [*begin, row["provider_used"], render.count(row["processing_time_ms"]), *end]
+def _cells(row: Row) -> list[Any]:
     return [
-        *begin,
+        render.short_moment(row["created_at"]),
+        render.state(row["status"]),
         render.cut(row["tenant_id"], 12),
-        render.cut(row["module"], 10),
+        render.cut(row["module"], 12),
         render.cut(row["task"], 14),
-        row["provider_used"],
+        render.cut(row["provider_used"], 9),
         render.count(row["processing_time_ms"]),
         render.count(row["tokens_used"]),
         render.cut(row["error_code"], 18),
-        *end,
+        row["request_id"],
     ]
 
 
@@ -69,9 +58,10 @@ def line_heading() -> str:
 def line(row: Row) -> str:
     """A call on one line."""
     status = render.state(row["status"]) + " " * (8 - len(row["status"] or "-"))
+    provider, failure = render.cut(row["provider_used"], 10), render.cut(row["error_code"], 18)
     time, ms = render.short_moment(row["created_at"]) or "-", render.count(row["processing_time_ms"]) or "-"
-    failure = f"  {row['error_code']}" if row["error_code"] else ""
-    return f"{time:<14}  {status}  {row['provider_used']:<10}  {ms:>7}  {row['request_id']}{failure}"
+    end = f"  {failure}" if failure else ""
+    return f"{time:<14}  {status}  {provider:<10}  {ms:>7}  {row['request_id']}{end}"
 
 
 def detail(found: CallDetail) -> str:

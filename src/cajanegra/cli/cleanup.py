@@ -9,10 +9,15 @@ import click
 from cajanegra.cli import render
 from cajanegra.cli.options import settings_for, with_database, with_json, with_tables
 
+MAX_DAYS = 36_500
+"""As for ``retention.default_days``."""
+
 
 @click.command()
 @click.option(
-    "--days", type=int, help="Age from which calls go; default is retention.default_days of the settings (7)."
+    "--days",
+    type=click.IntRange(max=MAX_DAYS),
+    help="Age from which calls go; default is retention.default_days of the settings (7).",
 )
 @click.option("--dry-run", is_flag=True, help="Count, and delete nothing.")
 @with_database

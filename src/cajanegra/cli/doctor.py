@@ -79,13 +79,16 @@ def _provider_checks(settings: Settings) -> Iterator[Check]:
 def _reachable(provider: Provider) -> Check:
     from cajanegra.storage.check import Check
 
-    url = urlsplit(provider.base_url)
-    host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
     name = f"provider {provider.name}"
+    try:
+        url = urlsplit(provider.base_url)
+        host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+    except ValueError:
+        return Check(name, "failed", f"{provider.base_url} is no URL", "correct its base_url")
     try:
         with socket.create_connection((host, port), timeout=REACH_TIMEOUT):
             return Check(name, "ok", f"{host}:{port} answers")
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):
         return Check(name, "failed", f"{host} does not resolve", "check the host name in base_url")
     except TimeoutError:
         mend = "see that no firewall stands between, and that the port in base_url is right"

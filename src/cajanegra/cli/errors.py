@@ -60,7 +60,7 @@ def list_patterns(
             Column("probable cause"),
         ]
         longest = max(len(row["error_pattern"] or "") for row in found)
-        room = max(render.width() - longest - 45, 20)
+        room = max(render.width() - longest - 43, 20)
         rows = [
             [
                 render.count(row["occurrence_count"]),
@@ -109,8 +109,7 @@ def show(pattern: str, database_url: str | None, as_json: bool) -> None:
         ]
         click.echo(f"\n{render.heading('What recovered it')}\n{render.table(columns, rows)}")
     if calls:
-        table = render.table(call_view.columns(), [call_view.cells(row) for row in calls])
-        click.echo(f"\n{render.heading('Latest calls')}\n{table}")
+        click.echo(f"\n{render.heading('Latest calls')}\n{call_view.table(calls)}")
 
 
 @errors.command()

@@ -53,8 +53,7 @@ def list_calls(
     elif not page.items:
         click.echo(_EMPTY)
     else:
-        columns = call_view.columns()
-        click.echo(render.table(columns, [call_view.cells(row) for row in page.items]))
+        click.echo(call_view.table(page.items))
         if page.next_cursor:
             click.echo(f"\nMore: --cursor {page.next_cursor}", err=True)
 

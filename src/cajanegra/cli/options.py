@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from cajanegra.domain.call import CallStatus
+from cajanegra.errors import UsageError
 from cajanegra.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from cajanegra.storage.filters import CallFilter
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+MAX_MS = 2**31 - 1
+"""What the column holds."""
 
 _RELATIVE = re.compile(r"(\d{1,6})\s*([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -33,19 +37,27 @@ class Moment(click.ParamType[datetime]):
         """The time that is meant, aware."""
         if isinstance(value, datetime):
             return value
-        if found := _RELATIVE.fullmatch(value.strip()):
-            return datetime.now(UTC) - timedelta(**{_UNITS[found[2]]: int(found[1])})
         try:
+            if found := _RELATIVE.fullmatch(value.strip()):
+                return datetime.now(UTC) - timedelta(**{_UNITS[found[2]]: int(found[1])})
             moment = datetime.fromisoformat(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             self.fail(f"{value!r} is not a time; write 2026-11-24T10:00, 2h or 7d", param, ctx)
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def settings_for(database_url: str | None) -> Settings:
-    """The settings in force, with the database that the command line names."""
-    named = database_url or click.get_current_context().find_root().obj
-    return Settings(database={"url": named}) if named else Settings()
+    """The settings in force, with the database that the command line names; it is read from, too.
+
+    Raises:
+        UsageError: ``--db`` is empty, as with a shell variable that is not set.
+    """
+    named = click.get_current_context().find_root().obj if database_url is None else database_url
+    if named is None:
+        return Settings()
+    if not named.strip():
+        raise UsageError("--db is empty; write postgresql://user:password@host/name or sqlite:///path")
+    return Settings(database={"url": named, "read_url": ""})
 
 
 @contextmanager
@@ -97,7 +109,9 @@ _FILTERS: tuple[Callable[[Any], Any], ...] = (
         "--since", type=Moment(), metavar="TIME", help="Begun since: 2h, 7d, or 2026-11-24T10:00 (UTC)."
     ),
     click.option("--until", type=Moment(), metavar="TIME", help="Begun before."),
-    click.option("--min-ms", type=click.IntRange(min=0), metavar="MS", help="That took at least so long."),
+    click.option(
+        "--min-ms", type=click.IntRange(0, MAX_MS), metavar="MS", help="That took at least so long."
+    ),
     click.option("--q", metavar="WORDS", help="With these words in the error message or the metadata."),
 )
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,8 +15,11 @@ from typing import Any
 
 import click
 
-WIDE = 110
-"""Columns from which a table shows more."""
+_GAP = 2
+"""Columns between two columns of a table."""
+
+# What a terminal obeys instead of showing: controls, line separators, and marks that turn text around.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 _COLOURS = {
     "success": "green",
@@ -37,10 +42,23 @@ _COLOURS = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: its heading with the unit, and whether numbers stand in it."""
+    """A column of a table.
+
+    Attributes:
+        heading: with the unit.
+        number: whether numbers stand in it, which are aligned on the right.
+        drop: when it goes where the terminal is too narrow for all: 1 goes first, 0 never.
+    """
 
     heading: str
     number: bool = False
+    drop: int = 0
+
+
+class Coloured(str):
+    """A text with colours of ours; any other text is shown without the controls that are in it."""
+
+    __slots__ = ()
 
 
 def width() -> int:
@@ -48,35 +66,76 @@ def width() -> int:
     return shutil.get_terminal_size((80, 24)).columns
 
 
-def table(columns: Sequence[Column], rows: Sequence[Sequence[Any]]) -> str:
-    """A table for people; what is not known is a dash."""
-    from tabulate import tabulate
+def printable(text: str) -> str:
+    """A text from elsewhere without what a terminal would obey; tabs and line ends stay."""
+    return _CONTROLS.sub("\ufffd", text)
 
-    cells = [["-" if cell is None or cell == "" else cell for cell in row] for row in rows]
-    return tabulate(
-        cells,
-        headers=[column.heading for column in columns],
+
+def table(columns: Sequence[Column], rows: Sequence[Sequence[Any]]) -> str:
+    """A table for people, less the columns that the terminal has no room for; an unknown value is a dash."""
+    import tabulate
+
+    tabulate.MIN_PADDING = 0  # else each heading takes two columns more than it has letters
+    cells = [[_cell(value) for value in row] for row in rows]
+    kept = _fitting(columns, cells)
+    return tabulate.tabulate(
+        [[row[index] for index in kept] for row in cells],
+        headers=[columns[index].heading for index in kept],
         tablefmt="simple",
         disable_numparse=True,
-        colalign=["right" if column.number else "left" for column in columns],
+        colalign=["right" if columns[index].number else "left" for index in kept],
     )
 
 
+def _cell(value: Any) -> str:
+    if value is None or value == "":
+        return "-"
+    return value if isinstance(value, Coloured) else printable(str(value))
+
+
+def _fitting(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> list[int]:
+    """The columns that the terminal has room for."""
+    sizes = [
+        max(len(click.unstyle(text)) for text in (column.heading, *(row[index] for row in cells)))
+        for index, column in enumerate(columns)
+    ]
+    kept = list(range(len(columns)))
+    for index in sorted(kept, key=lambda index: columns[index].drop):
+        if sum(sizes[kept_index] + _GAP for kept_index in kept) - _GAP <= width():
+            break
+        if columns[index].drop:
+            kept.remove(index)
+    return kept
+
+
 def facts(pairs: Sequence[tuple[str, Any]]) -> str:
-    """Names and values under one another; what is not known is left out."""
-    known = [(name, value) for name, value in pairs if value is not None and value != ""]
+    """Names and values under one another, wrapped to the terminal; what is not known is left out."""
+    known = [(name, str(value)) for name, value in pairs if value is not None and value != ""]
     size = max((len(name) for name, _value in known), default=0)
-    return "\n".join(f"  {name:<{size}}  {value}" for name, value in known)
+    return "\n".join(_wrapped(value, f"  {name:<{size}}  ", " " * (size + 4)) for name, value in known)
+
+
+def _wrapped(text: str, first: str, rest: str) -> str:
+    """A text on as many lines as it needs; an id or a URL is never broken."""
+    lines = textwrap.wrap(
+        printable(text),
+        width(),
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines) or first.rstrip()
 
 
 def heading(text: str) -> str:
     """A title above something."""
-    return click.style(text, bold=True)
+    return click.style(printable(text), bold=True)
 
 
-def state(word: str | None) -> str:
+def state(word: str | None) -> Coloured:
     """A status in its colour; the word itself says it too."""
-    return click.style(word, fg=_COLOURS.get(word)) if word else "-"
+    return Coloured(click.style(printable(word), fg=_COLOURS.get(word))) if word else Coloured("-")
 
 
 def moment(time: datetime | None) -> str | None:
@@ -114,13 +173,14 @@ def cut(text: str | None, length: int) -> str | None:
     """A text on one line, at most so long."""
     if text is None:
         return None
-    line = " ".join(text.split())
+    line = printable(" ".join(text.split()))
     return line if len(line) <= length else f"{line[: max(length - 1, 1)]}…"
 
 
 def wrap(text: str | None, indent: int = 2) -> str:
-    """A paragraph that fits the terminal."""
-    return click.wrap_text(text or "-", width(), " " * indent, " " * indent)
+    """A text that fits the terminal, with its own line ends."""
+    margin = " " * indent
+    return "\n".join(_wrapped(line, margin, margin) for line in (text or "-").splitlines())
 
 
 @contextmanager

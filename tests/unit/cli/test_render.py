@@ -58,6 +58,33 @@ def test_a_long_text_is_cut_to_one_line() -> None:
 def test_a_table_shows_what_is_not_known_as_a_dash() -> None:
     columns = [render.Column("name"), render.Column("ms", number=True)]
     assert render.table(columns, [["a", None], ["", "12"]]).splitlines()[2:] == [
-        "a          -",
-        "-         12",
+        "a      -",
+        "-     12",
     ]
+
+
+def test_a_narrow_terminal_gets_fewer_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = [render.Column("id"), render.Column("task", drop=1), render.Column("module", drop=2)]
+    row = ["i" * 10, "t" * 10, "m" * 10]
+    for size, shown in [(34, row), (33, [row[0], row[2]]), (21, row[:1]), (5, row[:1])]:
+        monkeypatch.setenv("COLUMNS", str(size))
+        assert render.table(columns, [row]).splitlines()[2].split() == shown
+
+
+def test_colours_take_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "15")
+    columns = [render.Column("status"), render.Column("task", drop=1)]
+    assert "listing" in render.table(columns, [[render.state("error"), "listing"]])
+
+
+def test_a_long_value_is_wrapped_under_itself_and_an_id_stays_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    assert render.facts([("name", "one two three four"), ("x", "i" * 20), ("none", None)]).splitlines() == [
+        "  name  one two",
+        "        three four",
+        "  x     " + "i" * 20,
+    ]
+
+
+def test_a_text_keeps_its_own_line_ends() -> None:
+    assert render.wrap("one\n\ntwo").splitlines() == ["  one", "", "  two"]
