@@ -23,8 +23,6 @@ except ImportError:
 
 TIMEOUT = 1.5
 """Seconds that an attempt may take; a provider that hangs does so for longer."""
-_HANG = 3.0
-"""Seconds."""
 _HANG = 4.0
 """Seconds that a provider hangs: too long for the client, short enough for the servers to stop soon after."""
 _USUAL = 300

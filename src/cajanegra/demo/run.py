@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from cajanegra import AIClient, Recorder, Settings
 from cajanegra.demo import host
 from cajanegra.demo.providers import NAMES, Providers, running
 from cajanegra.demo.workload import PlannedCall, plan
+from cajanegra.domain.failure import ProviderError
 from cajanegra.domain.ids import uuid7
 from cajanegra.errors import CallError
 
@@ -66,11 +68,13 @@ class Run:
 
     Attributes:
         request_ids: of all calls that were made.
+        begun_at: when it began (UTC).
         seconds: how long it took.
         findings: what the simulator holds against the client; empty is well.
     """
 
     request_ids: tuple[str, ...]
+    begun_at: datetime
     seconds: float
     findings: tuple[str, ...]
 
@@ -87,11 +91,11 @@ def run(database_url: str, *, count: int, seed: int, on_progress: Callable[[Prog
             providers=providers.settings,
             recovery={"chain": list(NAMES), "timeout": DEADLINE, "attempts": 6},
         )
-        begun = time.monotonic()
+        begun, begun_at = time.monotonic(), datetime.now(UTC)
         calls = _Calls(settings, providers, Progress(count), on_progress)
         request_ids = asyncio.run(calls.make(plan(count, seed)))
         seconds = time.monotonic() - begun
-        return Run(tuple(request_ids), seconds, tuple(providers.verdict()))
+        return Run(tuple(request_ids), begun_at, seconds, tuple(providers.verdict()))
 
 
 class _Calls:
@@ -127,7 +131,7 @@ class _Calls:
         try:
             request_id = await (self._stream(ai, call) if call.streamed else self._chat(ai, call))
         except CallError as error:
-            self._progress.note_failure(step.failure.provider for step in error.steps)
+            self._progress.note_failure(_failed(error))
             request_id = error.request_id
         else:
             if call.feedback is not None:
@@ -165,3 +169,10 @@ class _Calls:
     def _done(self) -> None:
         self._progress.done += 1
         self._on_progress(self._progress)
+
+
+def _failed(error: CallError) -> list[str]:
+    """The providers that failed in a call that nobody answered, once per failure."""
+    names = [step.failure.provider for step in error.steps]
+    last = error.__cause__
+    return [*names, last.failure.provider] if isinstance(last, ProviderError) else names

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Float, Select, case, exists, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Float, Select, case, exists, func, literal, null, select
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.sql.expression import FromClause
 
@@ -66,7 +66,7 @@ class RecoveryStatistics:
 
     Attributes:
         strategy_name: ``retry``, ``fallback`` or ``simplify``.
-        pattern: what made the steps necessary; ``None`` where it was not recorded.
+        pattern: what made the steps necessary; ``None`` where it was not recorded, or all of them are meant.
         steps: how often it was tried.
         successes: how often it got an answer.
         p50_ms: median of wait and attempt together.
@@ -122,16 +122,26 @@ def statistics(db: Database, where: CallFilter) -> Statistics:
         )
 
 
-def recoveries(db: Database, where: CallFilter) -> Sequence[RecoveryStatistics]:
+def recoveries(db: Database, where: CallFilter, *, by_pattern: bool = True) -> Sequence[RecoveryStatistics]:
     """What each strategy did about each pattern, for the calls that the filter means; most steps first.
+
+    Args:
+        db: the database.
+        where: which calls.
+        by_pattern: a row for each strategy and pattern, or one for each strategy.
 
     Raises:
         UsageError: a filter makes no sense.
         StorageError: the database cannot be read.
     """
-    pattern = _STEPS.recovery_result["trigger"]["pattern"].as_string().label("pattern")
+    pattern = _STEPS.recovery_result["trigger"]["pattern"].as_string() if by_pattern else null()
     steps = (
-        select(_STEPS.strategy_name, pattern, _STEPS.was_successful, _STEPS.recovery_time_ms.label("ms"))
+        select(
+            _STEPS.strategy_name,
+            pattern.label("pattern"),
+            _STEPS.was_successful,
+            _STEPS.recovery_time_ms.label("ms"),
+        )
         .select_from(ERROR_RECOVERY.join(REQUEST_LOGS, _LOGS.id == _STEPS.request_log_id))
         .where(*where.conditions(db.dialect))
     )
