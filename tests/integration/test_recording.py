@@ -299,6 +299,20 @@ def test_a_fork_writes_its_own_calls_and_nobody_elses(database: Database) -> Non
     assert recorded(database) == ["before-1", "before-2", "child", "child-again", "grandchild", "parent"]
 
 
+def test_a_closed_recorder_stays_closed_in_a_fork(database: Database) -> None:
+    script = """
+        recorder.close()
+        child = os.fork()
+        if child == 0:
+            call("late")
+            print(recorder.dropped, flush=True)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+    """
+    assert run(database, script).startswith("1\n")
+    assert recorded(database) == []
+
+
 def test_a_fork_in_the_middle_of_a_call_does_not_end_it_twice(database: Database) -> None:
     script = """
         with recorder.call(task="chat", provider="openai", request_id="req-1") as call:

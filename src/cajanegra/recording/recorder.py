@@ -50,6 +50,7 @@ class Recorder:
         self._writer = new_writer()
         self.desk = Desk(self._writer, reader, clock, timer, capture != "none")
         self._new_writer = new_writer
+        self._closed = False
         _recorders.add(self)
         atexit.register(self.close)
 
@@ -149,6 +150,7 @@ class Recorder:
 
         Calls that have not ended are written as ``interrupted``.
         """
+        self._closed = True
         atexit.unregister(self.close)
         self._writer.close(timeout)
 
@@ -166,6 +168,8 @@ class Recorder:
 
     def start_afresh(self) -> None:
         """In a forked child: the inherited events are the parent's to write, its connections to close."""
+        if self._closed:
+            return
         _inherited.append(self._writer)
         self.desk.sink = self._writer = self._new_writer()
 
