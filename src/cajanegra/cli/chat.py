@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cajanegra.cli import render
-from cajanegra.cli.options import settings_for, with_database, with_json
-from cajanegra.errors import CajanegraError
+from cajanegra.cli.options import opened, settings_for, with_database, with_json
+from cajanegra.errors import CajanegraError, CallError
 
 if TYPE_CHECKING:
     from cajanegra.client import AIClient
+
+WRITE_WITHIN = 5.0
+"""Seconds that the database has to take the call; the answer is shown before."""
 
 
 @click.command()
@@ -47,32 +53,83 @@ def chat(
         arguments["messages"] = [{"role": "system", "content": system}, {"role": "user", "content": question}]
     else:
         arguments["prompt"] = question
-    with AIClient(settings_for(database_url)) as ai:
-        if streamed and not as_json:
-            asyncio.run(_stream(ai, arguments))
-        else:
-            _answer(ai, arguments, as_json=as_json)
-        kept = ai.recorder.flush() and not ai.recorder.stats.lost
-    if not kept:
-        raise CajanegraError("the call could not be recorded; 'cajanegra doctor' says why")
+    failure, request_id = None, ""
+    with _warnings() as said, AIClient(settings_for(database_url)) as ai:
+        try:
+            if streamed and not as_json:
+                request_id = asyncio.run(_stream(ai, arguments))
+            else:
+                _answer(ai, arguments, as_json=as_json)
+        except CallError as error:
+            failure = error
+        ai.recorder.close(WRITE_WITHIN)
+        stats = ai.recorder.stats
+    if stats.lost or stats.waiting:
+        what = f"{failure} The call" if failure else "the call"
+        _summary, _colon, reason = said[-1].partition(": ") if said else ("", "", "")
+        raise CajanegraError(f"{what} is not on record: {reason or 'see cajanegra doctor'}")
+    if failure is not None:
+        raise failure
+    if request_id:
+        _tell_of_recorded(request_id, database_url)
 
 
-def _answer(ai: AIClient, arguments: dict[str, Any], *, as_json: bool) -> None:
+@contextmanager
+def _warnings() -> Iterator[list[str]]:
+    """What the library logs meanwhile, kept from the terminal."""
+    said: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("cajanegra")
+    logger.addHandler(handler)
+    try:
+        yield said
+    finally:
+        logger.removeHandler(handler)
+
+
+def _answer(ai: AIClient, arguments: Mapping[str, Any], *, as_json: bool) -> None:
     begun = time.monotonic()
     reply = ai.chat_sync(**arguments)
     if as_json:
         shown = {name: value for name, value in render.fields(reply).items() if name not in ("raw", "steps")}
         click.echo(render.to_json(shown))
         return
-    click.echo(reply.text)
-    told = f"{reply.provider}, {reply.model}, {reply.status}, attempts: {reply.attempts}"
-    click.secho(f"{told}, {(time.monotonic() - begun) * 1000:.0f} ms, {reply.request_id}", dim=True, err=True)
+    click.echo(_for_output(reply.text))
+    elapsed = (time.monotonic() - begun) * 1000
+    _tell(reply.provider, reply.model, reply.status, reply.attempts, elapsed, reply.request_id)
 
 
-async def _stream(ai: AIClient, arguments: dict[str, Any]) -> None:
+async def _stream(ai: AIClient, arguments: Mapping[str, Any]) -> str:
+    shown = False
     async with ai.stream(**arguments) as stream:
-        async for chunk in stream:
-            click.echo(chunk.text, nl=False)
-            sys.stdout.flush()
-        click.echo()
-        click.secho(stream.request_id, dim=True, err=True)
+        try:
+            async for chunk in stream:
+                click.echo(_for_output(chunk.text), nl=False)
+                sys.stdout.flush()
+                shown = shown or bool(chunk.text)
+        finally:
+            click.echo(nl=shown)
+        return stream.request_id
+
+
+def _tell_of_recorded(request_id: str, database_url: str | None) -> None:
+    from cajanegra.storage import reads
+
+    with opened(database_url) as database:
+        found = reads.call(database, request_id)
+    if found is not None:
+        row = found.call
+        attempts = (row["response_metadata"] or {}).get("attempts", 1)
+        provider, model = row["provider_used"], row["provider_model"]
+        _tell(provider, model, row["status"], attempts, row["processing_time_ms"] or 0, request_id)
+
+
+def _tell(provider: str, model: str | None, status: str, attempts: int, ms: float, request_id: str) -> None:
+    told = f"{provider}, {model or '-'}, {status}, attempts: {attempts}, {ms:,.0f} ms, {request_id}"
+    click.secho(render.printable(told), dim=True, err=True)
+
+
+def _for_output(text: str) -> str:
+    """An answer as it came, but on a terminal without what the terminal would obey."""
+    return render.printable(text) if sys.stdout.isatty() else text
