@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from cajanegra import bootstrap
-from cajanegra.domain.call import CallInfo, ChatRequest, Chunk, Message, Usage
+from cajanegra.domain.call import CallInfo, ChatCall, ChatRequest, Chunk, Message, Usage
 from cajanegra.domain.ids import uuid7
 from cajanegra.errors import UsageError
 from cajanegra.recorder import Recorder
@@ -158,16 +158,10 @@ class AIClient:
             CallError: no provider answered in time.
             UsageError: an argument cannot mean anything.
         """
-        asked = _asked(prompt, messages)
-        outcome = await self._engine.chat(
-            asked,
-            _request(asked, temperature, max_tokens, parameters),
-            self._targets(model),
-            CallInfo(task, request_id, tenant_id, module, user_id, metadata),
-            model_requested=model,
-            timeout=_timeout(timeout),
-        )
-        return _reply(outcome)
+        request = _request(_asked(prompt, messages), temperature, max_tokens, parameters)
+        info = CallInfo(task, request_id, tenant_id, module, user_id, metadata)
+        call = ChatCall(prompt or request.messages, request, info, model, _timeout(timeout))
+        return _reply(await self._engine.chat(call, self._targets(model)))
 
     def chat_sync(self, prompt: str | None = None, **arguments: Any) -> Reply:
         """The same as ``chat``, for code without an event loop; usable from any thread."""
@@ -194,17 +188,11 @@ class AIClient:
 
         The call begins with the first iteration. A failure before the first content is recovered unseen.
         """
-        asked = _asked(prompt, messages)
-        call_id = request_id or uuid7()
-        chunks = self._engine.stream(
-            asked,
-            _request(asked, temperature, max_tokens, parameters),
-            self._targets(model),
-            CallInfo(task, call_id, tenant_id, module, user_id, metadata),
-            model_requested=model,
-            timeout=_timeout(timeout),
-        )
-        return ChatStream(call_id, chunks)
+        request = _request(_asked(prompt, messages), temperature, max_tokens, parameters)
+        known_id = request_id or uuid7()
+        info = CallInfo(task, known_id, tenant_id, module, user_id, metadata)
+        call = ChatCall(prompt or request.messages, request, info, model, _timeout(timeout))
+        return ChatStream(known_id, self._engine.stream(call, self._targets(model)))
 
     async def feedback(
         self,

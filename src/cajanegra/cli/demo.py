@@ -96,4 +96,4 @@ def _program() -> str:
     program = Path(sys.argv[0])
     if program.name != "cajanegra":
         return f"{shlex.quote(sys.executable)} -m cajanegra"
-    return shlex.quote(os.path.relpath(program))
+    return shlex.quote(min(os.path.relpath(program), str(program.absolute()), key=len))

@@ -73,6 +73,25 @@ class CallInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class ChatCall:
+    """A call as the application makes it.
+
+    Attributes:
+        prompt: what the application passed, for the record: a string or messages.
+        request: the same as a request.
+        info: whose call it is.
+        model: the model that the application asked for, if it named one.
+        timeout: this call's deadline in seconds; ``None`` for the usual one.
+    """
+
+    prompt: str | Sequence[Message]
+    request: ChatRequest
+    info: CallInfo = CallInfo()
+    model: str | None = None
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a provider answered.
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from cajanegra.domain.call import Answer, CallInfo, CallStatus, ChatRequest, Chunk, Message, Usage
+from cajanegra.domain.call import Answer, CallStatus, ChatCall, Chunk, Usage
 from cajanegra.domain.failure import Failure, FailureKind, ProviderError
 from cajanegra.ports import CallLog, Knowledge
 from cajanegra.recovery.course import Course, StepTaken, Surroundings, Target
@@ -54,30 +54,13 @@ class Engine:
         self._log = log
         self._around = Surroundings(policy, knowledge, clock, sleep, chance)
 
-    async def chat(
-        self,
-        prompt: str | Sequence[Message],
-        request: ChatRequest,
-        targets: Sequence[Target],
-        info: CallInfo,
-        *,
-        model_requested: str | None,
-        timeout: float | None = None,
-    ) -> Outcome:
-        """Get an answer.
-
-        Args:
-            prompt: what the application passed, for the record.
-            request: the same as a request.
-            targets: whom to ask, in order; at least one.
-            info: whose call it is.
-            model_requested: the model that the application asked for.
-            timeout: this call's deadline in seconds; default is the policy's.
+    async def chat(self, call: ChatCall, targets: Sequence[Target]) -> Outcome:
+        """Get an answer from one of the targets, of which there is at least one, asked in order.
 
         Raises:
             CallError: nobody answered.
         """
-        course = self._begin(prompt, request, targets, info, model_requested, timeout)
+        course = self._begin(call, targets)
         while True:
             target = course.target
             try:
@@ -95,22 +78,13 @@ class Engine:
                     answer, course.call.request_id, course.status, target, course.attempts, course.steps
                 )
 
-    async def stream(
-        self,
-        prompt: str | Sequence[Message],
-        request: ChatRequest,
-        targets: Sequence[Target],
-        info: CallInfo,
-        *,
-        model_requested: str | None,
-        timeout: float | None = None,
-    ) -> AsyncGenerator[Chunk]:
+    async def stream(self, call: ChatCall, targets: Sequence[Target]) -> AsyncGenerator[Chunk]:
         """Get an answer piece by piece; see ``chat``.
 
         A failure before the first content is recovered unseen. One after it ends the stream with a
         ``CallError`` that carries the text delivered so far.
         """
-        course = self._begin(prompt, request, targets, info, model_requested, timeout)
+        course = self._begin(call, targets)
         while True:
             collected = _Collected(self._around.clock())
             target = course.target
@@ -131,20 +105,13 @@ class Engine:
                 course.answered(collected.answer(), {"time_to_first_token_ms": collected.first_ms})
                 return
 
-    def _begin(
-        self,
-        prompt: str | Sequence[Message],
-        request: ChatRequest,
-        targets: Sequence[Target],
-        info: CallInfo,
-        model_requested: str | None,
-        timeout: float | None,
-    ) -> Course:
-        call = self._log.call(
+    def _begin(self, call: ChatCall, targets: Sequence[Target]) -> Course:
+        info, request = call.info, call.request
+        recorded = self._log.call(
             task=info.task,
             provider=targets[0].provider.name,
-            model=model_requested,
-            prompt=prompt,
+            model=call.model,
+            prompt=call.prompt,
             tenant_id=info.tenant_id,
             module=info.module,
             user_id=info.user_id,
@@ -153,8 +120,8 @@ class Engine:
             max_tokens=request.max_tokens,
             metadata=info.metadata,
         )
-        allowed = self.policy.timeout if timeout is None else timeout
-        return Course(call, request, targets, self._around, self._around.clock() + allowed)
+        allowed = self.policy.timeout if call.timeout is None else call.timeout
+        return Course(recorded, request, targets, self._around, self._around.clock() + allowed)
 
     async def _recover(self, course: Course, error: ProviderError) -> None:
         try:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cajanegra.domain.call import Answer, CallInfo, ChatRequest, Chunk, Usage
+from cajanegra.domain.call import Answer, ChatCall, ChatRequest, Chunk, Usage
 from cajanegra.domain.failure import FailureKind
 from cajanegra.errors import CallError
 from cajanegra.recovery.course import Target
@@ -42,13 +42,12 @@ class World:
             chance=lambda: 0.5,
         )
 
-    def chat(self, request: ChatRequest = REQUEST, **known: Any) -> Outcome:
-        work = self.engine.chat("hi", request, self.targets, CallInfo(), model_requested=None, **known)
-        return asyncio.run(work)
+    def chat(self, request: ChatRequest = REQUEST) -> Outcome:
+        return asyncio.run(self.engine.chat(ChatCall("hi", request), self.targets))
 
     def stream(self, request: ChatRequest = REQUEST) -> list[Chunk]:
         async def collect() -> list[Chunk]:
-            chunks = self.engine.stream("hi", request, self.targets, CallInfo(), model_requested=None)
+            chunks = self.engine.stream(ChatCall("hi", request), self.targets)
             return [chunk async for chunk in chunks]
 
         return asyncio.run(collect())
@@ -230,7 +229,7 @@ def test_leaving_a_stream_early_is_a_cancellation() -> None:
     world = World([PIECES])
 
     async def leave() -> None:
-        chunks = world.engine.stream("hi", REQUEST, world.targets, CallInfo(), model_requested=None)
+        chunks = world.engine.stream(ChatCall("hi", REQUEST), world.targets)
         async for _chunk in chunks:
             break
         await chunks.aclose()
@@ -246,10 +245,7 @@ def test_a_thousand_calls_go_on_at_once() -> None:
     world = World([OK])
 
     async def many() -> list[Outcome]:
-        calls = [
-            world.engine.chat("hi", REQUEST, world.targets, CallInfo(), model_requested=None)
-            for _ in range(1000)
-        ]
+        calls = [world.engine.chat(ChatCall("hi", REQUEST), world.targets) for _ in range(1000)]
         return await asyncio.gather(*calls)
 
     assert len(asyncio.run(many())) == len(world.log.calls) == 1000
