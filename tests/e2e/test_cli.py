@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
+import os
+import select
 import signal
 import subprocess
 import sys
@@ -12,8 +15,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 
 from cajanegra.domain.record import Batch
+from cajanegra.models import AIRequestLog
 from cajanegra.storage.database import Database
 from cajanegra.storage.writes import Store
 from command import Command
@@ -123,43 +128,28 @@ def test_a_closed_pipe_is_quiet(run: Command) -> None:
 
 
 def test_tail_shows_what_is_written_meanwhile(run: Command, database: Database) -> None:
-    tail = subprocess.Popen(
-        [
-            sys.executable,
-            "-u",
-            "-m",
-            "cajanegra",
-            "logs",
-            "tail",
-            "--json",
-            "--interval",
-            "0.1",
-            "--tenant",
-            "acme",
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=run.environment,
-        cwd=run.directory,
-    )
-    with tail:
-        assert tail.stdout is not None
-        seen = ""
-        for number in range(100):  # it shows what comes after it has begun, and nobody says when that is
-            Store(database).write(
-                Batch([call_record(f"new-{number}"), call_record(f"x-{number}", tenant_id="globex")])
-            )
-            if number == 0:
-                _wait_for_connection(tail)
-            if _readable(tail, 0.2):
-                seen = json.loads(tail.stdout.readline())["request_id"]
-                break
-        tail.send_signal(signal.SIGINT)
-        _out, err = tail.communicate(timeout=20)
+    with _tail(run, "--tenant", "acme") as tail:
+        seen = _seen_by(tail, database)
+        _end(tail)
     assert seen.startswith("new-")
-    assert err == ""
-    assert tail.returncode in (0, 130)
+
+
+def test_tail_misses_no_call_that_is_committed_after_a_later_one(tmp_path: Path, postgres_url: str) -> None:
+    with Database(postgres_url) as database:
+        run = Command(tmp_path, database.url.render_as_string(hide_password=False))
+        with _tail(run) as tail:
+            _seen_by(tail, database)
+            with database.engine.begin() as slow:
+                values = {"request_id": "slow", "task": "t", "prompt_length": 1, "provider_used": "p"}
+                slow.execute(insert(AIRequestLog).values(values))
+                Store(database).write(Batch([call_record("quick")]))
+                shown = [_line(tail)]
+                while shown[-1] != "quick":
+                    shown.append(_line(tail))
+            shown.append(_line(tail))
+            _end(tail)
+    assert shown[-2:] == ["quick", "slow"]
+    assert len(set(shown)) == len(shown)
 
 
 def test_patterns_are_listed_shown_and_decided_upon(run: Command) -> None:
@@ -182,7 +172,7 @@ def test_recoveries_are_counted(run: Command) -> None:
 
 
 def test_cleanup_deletes_what_is_old(run: Command) -> None:
-    assert run("cleanup", "--days", "7", "--dry-run").out.startswith("Would delete 1 calls")
+    assert run("cleanup", "--days", "7", "--dry-run").out.startswith("Would delete 1 call older than 7 days")
     assert run("cleanup", "--json").json == {
         "calls": 1,
         "steps": 0,
@@ -273,7 +263,8 @@ def test_lists_fit_the_terminal(run: Command, database: Database, columns: int) 
 
 def test_a_new_sqlite_file_has_no_calls_yet(tmp_path: Path) -> None:
     run = Command(tmp_path, f"sqlite:///{tmp_path / 'new.db'}")
-    assert run("logs", "list").out.startswith("No calls match.")
+    assert run("logs", "list").out == "No calls yet. Try: cajanegra demo\n"
+    assert run("logs", "list", "--tenant", "acme").out.startswith("No calls match.")
     assert run("errors", "list").out == "Nothing has failed yet.\n"
 
 
@@ -286,13 +277,58 @@ def test_help_is_there_for_every_command(tmp_path: Path) -> None:
     assert run("--version").out.startswith("cajanegra ")
 
 
-def _readable(process: subprocess.Popen[str], seconds: float) -> bool:
-    import select
+def test_colours_are_for_terminals_that_want_them(run: Command) -> None:
+    del run.environment["NO_COLOR"]
+    assert b"\x1b[36mfallback\x1b[0m" in _on_a_terminal(run)
+    run.environment["NO_COLOR"] = "1"
+    shown = _on_a_terminal(run)
+    assert b"fallback" in shown
+    assert b"\x1b" not in shown
 
-    assert process.stdout is not None
-    return bool(select.select([process.stdout], [], [], seconds)[0])
+
+def _on_a_terminal(run: Command) -> bytes:
+    ours, theirs = os.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        command = [sys.executable, "-m", "cajanegra", "logs", "list"]
+        with subprocess.Popen(command, stdout=theirs, env=run.environment, cwd=run.directory):
+            os.close(theirs)
+            shown = b""
+            with contextlib.suppress(OSError):  # Linux says so that the other side has closed
+                while piece := terminal.read(4096):
+                    shown += piece
+        return shown
 
 
-def _wait_for_connection(process: subprocess.Popen[str]) -> None:
-    """Until the command has begun to look, at most ten seconds."""
-    _readable(process, 1.5)
+def _tail(run: Command, *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "cajanegra", "logs", "tail", "--json", "--interval", "0.1", *options]
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+        env=run.environment,
+        cwd=run.directory,
+    )
+
+
+def _seen_by(tail: subprocess.Popen[str], database: Database) -> str:
+    """Write calls until the tail, which shows what comes after it has begun, shows one."""
+    assert tail.stdout is not None
+    for number in range(200):
+        others = call_record(f"x-{number}", tenant_id="globex")
+        Store(database).write(Batch([others, call_record(f"new-{number}")]))
+        if select.select([tail.stdout], [], [], 0.1)[0]:
+            return _line(tail)
+    raise AssertionError("the tail shows nothing")
+
+
+def _line(tail: subprocess.Popen[str]) -> str:
+    assert tail.stdout is not None
+    return str(json.loads(tail.stdout.readline())["request_id"])
+
+
+def _end(tail: subprocess.Popen[str]) -> None:
+    tail.send_signal(signal.SIGINT)
+    _out, err = tail.communicate(timeout=20)
+    assert (tail.returncode, err) == (0, "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 from typing import Any
 
 import click
@@ -80,3 +81,5 @@ def cli(ctx: click.Context, database_url: str | None) -> None:
           cajanegra doctor
     """
     ctx.obj = database_url
+    if os.environ.get("NO_COLOR"):  # no-color.org; click looks only whether there is a terminal
+        ctx.color = False

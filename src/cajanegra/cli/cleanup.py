@@ -43,5 +43,8 @@ def cleanup(days: int | None, dry_run: bool, database_url: str | None, as_json: 
         click.echo(render.to_json({**render.fields(report), "dry_run": dry_run, "days": kept}))
         return
     verb = "Would delete" if dry_run else "Deleted"
-    parts = f"{render.count(report.steps)} recovery steps and {render.count(report.contents)} contents"
-    click.echo(f"{verb} {render.count(report.calls)} calls older than {kept} days, with {parts}.")
+    calls, age = render.counted(report.calls, "call"), render.counted(kept, "day")
+    parts = (
+        f"{render.counted(report.steps, 'recovery step')} and {render.counted(report.contents, 'content')}"
+    )
+    click.echo(f"{verb} {calls} older than {age}, with {parts}.")

@@ -106,7 +106,7 @@ def verify(everything: bool, database_url: str | None, as_json: bool) -> None:
             columns = [
                 Column("state"),
                 Column("table"),
-                Column("what"),
+                Column("what", drop=1),
                 Column("item"),
                 Column("expected"),
                 Column("found"),

@@ -40,7 +40,7 @@ def doctor(database_url: str | None, as_json: bool) -> None:
     failed = sum(check.state == "failed" for check in found)
     warnings = sum(check.state == "warning" for check in found)
     if not as_json:
-        click.echo(f"\n{len(found)} checks: {failed} failed, {warnings} to look at.")
+        click.echo(f"\n{render.counted(len(found), 'check')}: {failed} failed, {warnings} to look at.")
     if failed:
         click.get_current_context().exit(1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -15,10 +15,12 @@ from cajanegra.cli.options import with_database, with_filters, with_json, with_t
 from cajanegra.errors import CajanegraError
 
 if TYPE_CHECKING:
+    from cajanegra.storage.database import Database
     from cajanegra.storage.filters import CallFilter
 
 Row = Mapping[str, Any]
-_EMPTY = "No calls match. Without filters: cajanegra logs list. To make some: cajanegra demo"
+LOOK_BACK = 200
+"""Ids before the newest that a tail looks at again: writers may commit in another order than they number."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet would run as a formula (OWASP, "CSV Injection")."""
 
@@ -51,7 +53,7 @@ def list_calls(
     if as_json:
         click.echo(render.to_json({"items": page.items, "next_cursor": page.next_cursor}))
     elif not page.items:
-        click.echo(_EMPTY)
+        click.echo(_none(where))
     else:
         click.echo(call_view.table(page.items))
         if page.next_cursor:
@@ -101,18 +103,30 @@ def tail(where: CallFilter, interval: float, database_url: str | None, as_json: 
     from cajanegra.storage import reads
 
     with with_tables(database_url, to_read=True) as database:
-        last = reads.newest_id(database)
+        begun = reads.newest_id(database)
         if not as_json:
             click.echo(call_view.line_heading(), err=True)
         try:
-            while True:
-                for row in reads.after(database, where, last):
-                    last = row["id"]
-                    click.echo(render.to_json(row, lines=True) if as_json else call_view.line(row))
+            for row in _written_after(database, where, begun, interval):
+                click.echo(render.to_json(row, lines=True) if as_json else call_view.line(row))
                 sys.stdout.flush()
-                time.sleep(interval)
         except KeyboardInterrupt:
             return
+
+
+def _written_after(database: Database, where: CallFilter, begun: int, interval: float) -> Iterator[Row]:
+    """Each new call once, for ever."""
+    from cajanegra.storage import reads
+
+    last, seen = begun, set[int]()
+    while True:
+        rows = reads.after(database, where, max(begun, last - LOOK_BACK))
+        new = [row for row in rows if row["id"] not in seen]
+        yield from new
+        last = max([last, *(row["id"] for row in new)])
+        seen = {row["id"] for row in rows if row["id"] > last - LOOK_BACK}
+        if len(rows) < reads.MAX_PAGE:
+            time.sleep(interval)
 
 
 @logs.command()
@@ -128,7 +142,7 @@ def stats(where: CallFilter, database_url: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(render.to_json({**render.fields(found), "failed": found.failed}))
     elif not found.total:
-        click.echo(_EMPTY)
+        click.echo(_none(where))
     else:
         click.echo(call_view.statistics(found))
 
@@ -158,6 +172,12 @@ def export(where: CallFilter, form: str, output: IO[str], database_url: str | No
         else:
             for row in rows:
                 output.write(render.to_json(row, lines=True) + "\n")
+
+
+def _none(where: CallFilter) -> str:
+    if any(value is not None for value in render.fields(where).values()):
+        return "No calls match. Without filters: cajanegra logs list"
+    return "No calls yet. Try: cajanegra demo"
 
 
 def _write_csv(rows: Iterable[Row], output: IO[str]) -> None:

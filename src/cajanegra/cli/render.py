@@ -153,6 +153,11 @@ def count(number: float | None) -> str | None:
     return None if number is None else f"{number:,.0f}"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things: ``1 call``, ``2 calls``."""
+    return f"{number:,} {noun if number == 1 else noun + 's'}"
+
+
 def share(part: int, whole: int) -> str:
     """A part in percent of the whole."""
     return f"{part / whole:.1%}" if whole else "-"
