@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -140,6 +141,12 @@ def test_a_tail_shows_what_came_after_in_order(database: Database) -> None:
     _write(database, call_record("r-1"), call_record("r-2", tenant_id="globex"), call_record("r-3"))
     assert _ids(reads.after(database, EVERYTHING, last)) == ["r-1", "r-2", "r-3"]
     assert _ids(reads.after(database, CallFilter(tenant_id="acme"), last, limit=1)) == ["r-1"]
+
+
+def test_a_cursor_with_an_id_beyond_all_ids_is_no_more_than_that(database: Database) -> None:
+    Store(database).write(Batch([call_record("r1")]))
+    cursor = base64.urlsafe_b64encode(f'["2036-11-24T12:00:00", {"9" * 30}]'.encode()).decode()
+    assert len(reads.calls(database, EVERYTHING, cursor=cursor).items) == 1
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "bm90IGpzb24=", "WzEsIDJd", "W251bGwsIDFd"])

@@ -26,6 +26,8 @@ __all__ = ["CallDetail", "CallFilter", "Page", "after", "call", "calls", "iterat
 MAX_PAGE = 500
 _CHUNK = 1_000
 """Rows that a stream holds in memory at a time."""
+_GREATEST_ID = 2**31 - 1
+"""What the column holds; a cursor may say anything."""
 
 Row = dict[str, Any]
 _LOGS = REQUEST_LOGS.c
@@ -173,6 +175,6 @@ def _encode(row: Row) -> str:
 def _decode(cursor: str) -> tuple[datetime, int]:
     try:
         at, row_id = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        return datetime.fromisoformat(at), int(row_id)
-    except (ValueError, TypeError, binascii.Error, UnicodeError):
+        return datetime.fromisoformat(at).replace(tzinfo=None), min(int(row_id), _GREATEST_ID)
+    except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error, UnicodeError):
         raise UsageError("the cursor is not one that was given out; begin again without it") from None
