@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
-import sys
 from pathlib import Path
 
 import pytest
@@ -194,8 +194,9 @@ def test_the_password_is_never_an_argument(
     spy = tmp_path / "bin" / "pg_dump"
     spy.parent.mkdir()
     spy.write_text(
-        f"#!{sys.executable}\nimport os, sys\nopen({str(tmp_path / 'seen')!r}, 'w').write(\n"
-        "    ' '.join(sys.argv[1:]) + '\\n' + os.environ['PGPASSWORD'])\nsys.exit('pg_dump: error: enough')\n"
+        "#!/bin/sh\n"
+        f'printf \'%s\\n%s\' "$*" "$PGPASSWORD" > {shlex.quote(str(tmp_path / "seen"))}\n'
+        "echo 'pg_dump: error: enough' >&2\nexit 1\n"
     )
     spy.chmod(0o755)
     monkeypatch.setenv("PATH", f"{spy.parent}{os.pathsep}{os.environ['PATH']}")

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -120,7 +121,7 @@ def test_export_is_safe_for_spreadsheets_and_complete_for_programs(run: Command,
 
 
 def test_a_closed_pipe_is_quiet(run: Command) -> None:
-    script = f"{sys.executable} -m cajanegra logs export | true"
+    script = f"{shlex.quote(sys.executable)} -m cajanegra logs export | true"
     done = subprocess.run(
         ["/bin/sh", "-c", script], check=False, capture_output=True, env=run.environment, cwd=run.directory
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -106,7 +107,7 @@ def test_the_doctor_finds_an_address_that_cannot_be(tmp_path: Path, base_url: st
 
 def test_output_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     run = Command(tmp_path, f"sqlite:///{tmp_path / 'calls.db'}")
-    script = f"{sys.executable} -m cajanegra db sql > /dev/full"
+    script = f"{shlex.quote(sys.executable)} -m cajanegra db sql > /dev/full"
     done = subprocess.run(
         ["/bin/sh", "-c", script], check=False, capture_output=True, env=run.environment, cwd=run.directory
     )
