@@ -163,33 +163,33 @@ def _answered(row: Row, response: Mapping[str, Any]) -> list[tuple[str, Any]]:
 def _timeline(steps: Sequence[Row], row: Row) -> str:
     if not steps:
         return "  none was needed" if row["error_code"] is None else "  none was possible"
-    blocks = []
-    for step in steps:
-        result = _mapping(step["recovery_result"])
-        trigger = _mapping(result.get("trigger"))
-        worked = "answered" if step["was_successful"] == "true" else str(result.get("outcome") or "failed")
-        mark = (
-            click.style("✓", fg="green") if step["was_successful"] == "true" else click.style("✗", fg="red")
-        )
-        first = f"  {step['step_number'] or '-'}. {mark} {step['strategy_name']}: {step['action_taken']}"
-        why = " ".join(
-            str(trigger[name]) for name in ("provider", "kind", "http_status") if trigger.get(name)
-        )
-        told = [
-            ("because", f"{why}: {render.cut(trigger.get('message'), 160)}" if why else result.get("reason")),
-            ("waited", _waited(result)),
-            ("outcome", f"{worked}, {_ms(step['recovery_time_ms'])}"),
-        ]
-        blocks.append(first + "".join(f"\n       {name:<8} {text}" for name, text in told if text))
-    return "\n".join(blocks)
+    return "\n".join(_step(step, _mapping(step["recovery_result"])) for step in steps)
+
+
+def _step(step: Row, result: Mapping[str, Any]) -> str:
+    trigger = _mapping(result.get("trigger"))
+    answered = step["was_successful"] == "true"
+    mark = click.style("✓", fg="green") if answered else click.style("✗", fg="red")
+    action = render.printable(f"{step['strategy_name']}: {step['action_taken']}")
+    failure = " ".join(
+        str(trigger[name]) for name in ("provider", "kind", "http_status") if trigger.get(name)
+    )
+    outcome = "answered" if answered else str(result.get("outcome") or "failed")
+    told = [
+        ("after", ": ".join(text for text in (failure, render.cut(trigger.get("message"), 160)) if text)),
+        ("why", result.get("reason")),
+        ("waited", _waited(result)),
+        ("outcome", ", ".join(text for text in (outcome, _ms(step["recovery_time_ms"])) if text)),
+    ]
+    return f"  {step['step_number'] or '-'}. {mark} {action}\n{render.facts(told, indent=7)}"
 
 
 def _waited(result: Mapping[str, Any]) -> str | None:
     taken, asked = result.get("wait_taken"), result.get("wait_asked")
     if not taken and asked is None:
         return None
-    words = f"{taken or 0:.1f} s"
-    return words if asked is None else f"{words}, {asked:g} s were asked for"
+    words = f"{taken:.1f} s" if taken else "not at all"
+    return words if asked is None else f"{words} ({asked:g} s was asked for)"
 
 
 def _flat(metadata: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -13,6 +13,8 @@ from cajanegra.cli.options import with_database, with_json, with_tables
 from cajanegra.cli.render import Column
 
 SAMPLES = 5
+BESIDE_CAUSE, LEAST_CAUSE = 47, 32
+"""Columns of a list that all but pattern and cause take, and what a cause needs to say anything."""
 
 
 @click.group()
@@ -56,11 +58,11 @@ def list_patterns(
             Column("failures", number=True),
             Column("pattern"),
             Column("state"),
-            Column("last (UTC)"),
+            Column("last (UTC)", drop=1),
             Column("probable cause"),
         ]
         longest = max(len(row["error_pattern"] or "") for row in found)
-        room = max(render.width() - longest - 43, 20)
+        room = max(render.width() - longest - BESIDE_CAUSE, LEAST_CAUSE)
         rows = [
             [
                 render.count(row["occurrence_count"]),

@@ -108,11 +108,13 @@ def _fitting(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> list[
     return kept
 
 
-def facts(pairs: Sequence[tuple[str, Any]]) -> str:
+def facts(pairs: Sequence[tuple[str, Any]], indent: int = 2) -> str:
     """Names and values under one another, wrapped to the terminal; what is not known is left out."""
     known = [(name, str(value)) for name, value in pairs if value is not None and value != ""]
     size = max((len(name) for name, _value in known), default=0)
-    return "\n".join(_wrapped(value, f"  {name:<{size}}  ", " " * (size + 4)) for name, value in known)
+    margin = " " * indent
+    rest = " " * (indent + size + _GAP)
+    return "\n".join(_wrapped(value, f"{margin}{name:<{size}}  ", rest) for name, value in known)
 
 
 def _wrapped(text: str, first: str, rest: str) -> str:
