@@ -154,6 +154,7 @@ def _response_metadata(end: Finish, steps: int, occurrences: list[Occurrence]) -
             "http_status": end.failure.http_status,
             "provider_error_code": _masked(end.failure.code),
             "exception_type": end.failure.exception_type,
+            "retry_after": end.failure.retry_after,
         }
         metadata |= {key: value for key, value in details.items() if value is not None}
     return metadata

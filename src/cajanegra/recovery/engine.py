@@ -102,7 +102,7 @@ class Engine:
                 course.abandoned(error, collected.text)
                 raise
             else:
-                course.answered(collected.answer(), {"time_to_first_token_ms": collected.first_ms})
+                course.answered(collected.answer(), {"ttft_ms": collected.first_ms})
                 return
 
     def _begin(self, call: ChatCall, targets: Sequence[Target]) -> Course:

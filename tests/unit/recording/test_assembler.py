@@ -180,6 +180,7 @@ def test_a_call_that_was_given_up() -> None:
         "patterns": ["ollama_timeout", "openai_overloaded"],
         "http_status": 503,
         "provider_error_code": "busy",
+        "retry_after": 2.0,
     }
 
 
