@@ -113,6 +113,7 @@ def test_export_is_safe_for_spreadsheets_and_complete_for_programs(run: Command,
     rows = list(csv.DictReader(io.StringIO(run("logs", "export", "--format", "csv").out)))
     assert [row["request_id"] for row in rows] == ["bad-1", "good-1", "old-1"]
     assert rows[0]["error_message"] == "'=cmd|' /C calc'!A0"
+    assert run("logs", "export", "--limit", "1").out.count("\n") == 1
     target = tmp_path / "calls.ndjson"
     assert run("logs", "export", "--output", str(target)).code == 0
     lines = [json.loads(line) for line in target.read_text().splitlines()]

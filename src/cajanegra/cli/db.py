@@ -29,7 +29,7 @@ def db() -> None:
 @with_database
 @with_json
 def upgrade(revision: str, database_url: str | None, as_json: bool) -> None:
-    """Create the tables, or adopt those that are there; no row is lost."""
+    """Create the tables, or adopt those there are; no row is lost."""
     from cajanegra.storage import migrate
 
     with opened(database_url) as database:
@@ -56,7 +56,10 @@ def upgrade(revision: str, database_url: str | None, as_json: bool) -> None:
 @with_database
 @with_json
 def downgrade(revision: str, drop_data: bool, yes: bool, database_url: str | None, as_json: bool) -> None:
-    """Take the schema back by one revision, or to REVISION (``base`` drops all tables)."""
+    """Take the schema back by one revision, or to REVISION.
+
+    The revision "base" drops all tables.
+    """
     from cajanegra.storage import migrate
 
     with opened(database_url) as database:
@@ -92,7 +95,7 @@ def current(database_url: str | None, as_json: bool) -> None:
 @with_database
 @with_json
 def verify(everything: bool, database_url: str | None, as_json: bool) -> None:
-    """Compare every table, column, type and index with what must be there; fail if one differs."""
+    """Compare tables, columns and indexes with what must be there."""
     from cajanegra.storage.verify import verify as compare
 
     with opened(database_url) as database:
@@ -140,7 +143,7 @@ def verify(everything: bool, database_url: str | None, as_json: bool) -> None:
 )
 @with_database
 def sql(dialect: str | None, database_url: str | None) -> None:
-    """Print the SQL that creates the tables; running it twice changes nothing."""
+    """Print the SQL that creates the tables; it may run twice."""
     from cajanegra.storage import ddl
     from cajanegra.storage.database import Database
 
@@ -180,7 +183,10 @@ def sizes(database_url: str | None, as_json: bool) -> None:
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 @with_database
 def backup(path: Path, force: bool, database_url: str | None) -> None:
-    """Write the product's tables to a file (pg_dump's custom format; a SQLite file for SQLite)."""
+    """Write the tables to a file.
+
+    Of PostgreSQL it is pg_dump's custom format with the product's tables only, of SQLite a SQLite file.
+    """
     from cajanegra.storage.backup import backup as write
 
     with opened(database_url) as database, render.progress("Backing up") as on_progress:
@@ -193,7 +199,7 @@ def backup(path: Path, force: bool, database_url: str | None) -> None:
 @click.option("--force", is_flag=True, help="Replace the rows that are there.")
 @with_database
 def restore(path: Path, force: bool, database_url: str | None) -> None:
-    """Bring the product's tables back from a file; nothing is changed unless all of it can be."""
+    """Bring the tables back from a file, all of it or nothing."""
     from cajanegra.storage.backup import restore as read
 
     if not path.exists():

@@ -82,7 +82,7 @@ def list_patterns(
 @with_database
 @with_json
 def show(pattern: str, database_url: str | None, as_json: bool) -> None:
-    """Show an error pattern: its cause, what to do, and the latest calls that met it."""
+    """Show an error pattern: its cause, what to do, calls that met it."""
     from cajanegra.storage import patterns, reads, statistics
     from cajanegra.storage.filters import CallFilter
 

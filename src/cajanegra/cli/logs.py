@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -68,7 +69,7 @@ def list_calls(
 @with_database
 @with_json
 def show(request_id: str, tenant_id: str | None, database_url: str | None, as_json: bool) -> None:
-    """Show one call: what was asked, each recovery step, why it failed and what to do."""
+    """Show one call: what failed and why, and what recovered it."""
     from cajanegra.storage import reads
 
     with with_tables(database_url, to_read=True) as database:
@@ -160,13 +161,16 @@ def stats(where: CallFilter, database_url: str | None, as_json: bool) -> None:
 @click.option(
     "--output", type=click.File("w", lazy=False), default="-", help="Where to; default is standard output."
 )
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many; default is all.")
 @with_database
-def export(where: CallFilter, form: str, output: IO[str], database_url: str | None) -> None:
+def export(
+    where: CallFilter, form: str, output: IO[str], limit: int | None, database_url: str | None
+) -> None:
     """Write calls, newest first, as CSV or one JSON object per line."""
     from cajanegra.storage import reads
 
     with with_tables(database_url, to_read=True) as database:
-        rows = reads.iterate(database, where)
+        rows = itertools.islice(reads.iterate(database, where), limit)
         if form == "csv":
             _write_csv(rows, output)
         else:

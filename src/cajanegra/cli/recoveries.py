@@ -24,7 +24,7 @@ def recoveries() -> None:
 @with_database
 @with_json
 def stats(where: CallFilter, database_url: str | None, as_json: bool) -> None:
-    """For each strategy and error pattern: how often it was tried, how often it worked, how long it took."""
+    """Show how often each strategy worked, and how fast."""
     from cajanegra.storage import statistics
 
     with with_tables(database_url, to_read=True) as database:
