@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
+import weakref
 from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -252,9 +254,17 @@ class AIClient:
 
 
 class _LoopThread:
-    """An event loop on a thread of its own, started when it is first needed."""
+    """An event loop on a thread of its own, started when it is first needed.
+
+    A forked child has the loop without its thread: it starts one of its own.
+    """
 
     def __init__(self) -> None:
+        self.forget()
+        _loop_threads.add(self)
+
+    def forget(self) -> None:
+        """Begin anew, and leave what there is as it is."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -286,6 +296,21 @@ class _LoopThread:
                 )
                 self._thread.start()
             return self._loop
+
+
+_loop_threads: weakref.WeakSet[_LoopThread] = weakref.WeakSet()
+_inherited_loops: list[asyncio.AbstractEventLoop] = []
+"""Closing a loop in a forked child would reach into the parent's epoll; kept, they are never collected."""
+
+
+def _begin_anew_in_child() -> None:
+    for one in _loop_threads:
+        if one._loop is not None:  # noqa: SLF001 - of this module
+            _inherited_loops.append(one._loop)  # noqa: SLF001
+        one.forget()
+
+
+os.register_at_fork(after_in_child=_begin_anew_in_child)
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

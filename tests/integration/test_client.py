@@ -359,3 +359,27 @@ def test_a_recorder_and_a_client_share_a_database(world: World) -> None:
     rows = world.rows("SELECT request_id, tokens_used FROM ai_request_logs ORDER BY id")
     assert rows[0] == {"request_id": call.request_id, "tokens_used": 3}
     assert len(rows) == 2
+
+
+def test_a_forked_child_makes_calls_of_its_own(world: World) -> None:
+    providers = [{"name": "openai", "base_url": world.first.base_url("openai"), "models": ["m"]}]
+    script = f"""
+        import os
+        from cajanegra import AIClient, Settings
+        ai = AIClient(Settings(database={{"url": {world.url!r}}}, providers={providers!r}))
+        ai.chat_sync("before the fork", tenant_id="parent")
+        child = os.fork()
+        if child == 0:
+            ai.chat_sync("in the child", tenant_id="child")
+            ai.close()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        ai.chat_sync("after the fork", tenant_id="parent")
+        ai.close()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    rows = world.rows(
+        "SELECT tenant_id, count(*) AS n FROM ai_request_logs GROUP BY tenant_id ORDER BY tenant_id"
+    )
+    assert rows == [{"tenant_id": "child", "n": 1}, {"tenant_id": "parent", "n": 2}]
