@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from cajanegra.domain.record import Batch, CallRecord
 from cajanegra.errors import SchemaError, UsageError
@@ -44,6 +45,22 @@ def test_pages_show_every_call_once_newest_first(database: Database) -> None:
     assert len(rows) == len(set(_ids(rows))) == 23
     assert [row["created_at"] for row in rows] == sorted((row["created_at"] for row in rows), reverse=True)
     assert [len(page.items) for page in pages] == [5, 5, 5, 5, 3]
+
+
+def test_rows_of_others_without_a_time_are_shown_too(database: Database) -> None:
+    _write(database, *(call_record(f"r-{i}", created_at=NOW - timedelta(minutes=i)) for i in range(7)))
+    with database.transaction() as connection:
+        connection.execute(
+            text("UPDATE ai_request_logs SET created_at = NULL WHERE request_id IN ('r-2', 'r-3', 'r-5')")
+        )
+    rows = [row for page in _pages(database, EVERYTHING, 2) for row in page.items]
+    assert sorted(_ids(rows)) == [f"r-{i}" for i in range(7)]
+    assert [name for name in _ids(rows) if name in ("r-0", "r-1", "r-4", "r-6")] == [
+        "r-0",
+        "r-1",
+        "r-4",
+        "r-6",
+    ]
 
 
 def test_calls_that_arrive_do_not_shift_a_page(database: Database) -> None:
@@ -149,7 +166,7 @@ def test_a_cursor_with_an_id_beyond_all_ids_is_no_more_than_that(database: Datab
     assert len(reads.calls(database, EVERYTHING, cursor=cursor).items) == 1
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "bm90IGpzb24=", "WzEsIDJd", "W251bGwsIDFd"])
+@pytest.mark.parametrize("cursor", ["", "x", "bm90IGpzb24=", "WzEsIDJd", "W251bGwsICJ4Il0="])
 def test_a_cursor_that_was_not_given_out_is_refused(database: Database, cursor: str) -> None:
     with pytest.raises(UsageError, match="the cursor is not one that was given out"):
         reads.calls(database, EVERYTHING, cursor=cursor)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from cajanegra.errors import UsageError
@@ -76,8 +76,7 @@ def calls(db: Database, where: CallFilter, *, limit: int = 50, cursor: str | Non
         raise UsageError(f"limit must be between 1 and {MAX_PAGE}, not {limit}")
     query = _newest_first(db, where).limit(limit + 1)
     if cursor is not None:
-        at, row_id = _decode(cursor)
-        query = query.where(or_(_LOGS.created_at < at, and_(_LOGS.created_at == at, _LOGS.id < row_id)))
+        query = query.where(_beyond(*_decode(cursor), nulls_first=db.dialect == "postgresql"))
     with reading(db) as connection:
         rows = _rows(connection, query)
     more = len(rows) > limit
@@ -167,14 +166,25 @@ def _rows(connection: Connection, query: Select[Any]) -> list[Row]:
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
+def _beyond(at: datetime | None, row_id: int, *, nulls_first: bool) -> ColumnElement[bool]:
+    """What comes after a row in a list, newest first; rows without a time stand at one end of it."""
+    without_time = _LOGS.created_at.is_(None)
+    if at is None:
+        rest = and_(without_time, _LOGS.id < row_id)
+        return or_(rest, ~without_time) if nulls_first else rest
+    rest = or_(_LOGS.created_at < at, and_(_LOGS.created_at == at, _LOGS.id < row_id))
+    return rest if nulls_first else or_(rest, without_time)
+
+
 def _encode(row: Row) -> str:
     at = row["created_at"].isoformat() if row["created_at"] else None
     return base64.urlsafe_b64encode(json.dumps([at, row["id"]]).encode()).decode()
 
 
-def _decode(cursor: str) -> tuple[datetime, int]:
+def _decode(cursor: str) -> tuple[datetime | None, int]:
     try:
         at, row_id = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        return datetime.fromisoformat(at).replace(tzinfo=None), min(int(row_id), _GREATEST_ID)
+        moment = None if at is None else datetime.fromisoformat(at).replace(tzinfo=None)
+        return moment, min(int(row_id), _GREATEST_ID)
     except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error, UnicodeError):
         raise UsageError("the cursor is not one that was given out; begin again without it") from None
