@@ -115,7 +115,8 @@ def test_a_rate_limit_is_sat_out_as_long_as_it_asks_when_nobody_else_can_answer(
     world.first.state.scenarios.add(Fail(429, retry_after=1, times=1))
     world.second.state.scenarios.add(Fail(401, times=None))
     reply = world.chat()
-    assert (reply.status, reply.provider, reply.attempts) == ("fallback", "ollama", 3)
+    assert (reply.status, reply.provider, reply.attempts) == ("success", "ollama", 3)
+    assert (world.call()["status"], world.call()["fallback_used"]) == ("success", None)
     assert [step["action_taken"] for step in world.steps()] == ["ollama -> openai", "openai -> ollama"]
     assert world.faults() == []
 
@@ -141,6 +142,15 @@ def test_the_second_provider_answers_when_the_first_cannot(world: World, fault: 
     assert (counted["error_pattern"], counted["occurrence_count"]) == (pattern, 1)
     assert counted["suggested_action"]
     assert world.faults() == []
+
+
+def test_a_fallback_that_answers_after_a_retry_is_still_a_fallback(world: World) -> None:
+    world.first.state.scenarios.add(Fail(401, times=None))
+    world.second.state.scenarios.add(Fail(503, retry_after=0.2, times=1))
+    reply = world.chat()
+    assert (reply.status, reply.provider, reply.attempts) == ("fallback", "openai", 3)
+    row = world.call()
+    assert (row["status"], row["fallback_used"], row["retry_count"]) == ("fallback", "openai", 1)
 
 
 def test_an_overlong_prompt_is_shortened_and_answered(world: World) -> None:

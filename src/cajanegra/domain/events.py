@@ -82,6 +82,8 @@ class Finish(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="finish
     """Goes to ``response_metadata``: usage, finish reason, attempts and the like."""
     answer: str | None = None
     """The answer's text where content is captured."""
+    on_fallback: bool = False
+    """Whether ``provider`` was reached by falling back, and not by coming back to the first."""
 
 
 class Feedback(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="feedback"):

@@ -86,7 +86,6 @@ class Assembler:
         if end.failure:
             failures.append((end.failure, end.at))
         occurrences = [self._occurrence(trigger, at) for trigger, at in failures]
-        fallback = end.provider if end.status == "fallback" else _last_fallback(end, steps)
         return CallRecord(
             request_id=begin.request_id,
             tenant_id=begin.tenant_id,
@@ -107,7 +106,7 @@ class Assembler:
             error_message=redact_text(end.failure.message) if end.failure else None,
             error_code=end.failure.kind if end.failure else None,
             retry_count=sum(step.strategy == "retry" for step in steps),
-            fallback_used=fallback,
+            fallback_used=end.provider if end.on_fallback else None,
             confidence_score=end.confidence,
             request_metadata=_request_metadata(begin),
             response_metadata=_response_metadata(end, len(steps), occurrences),
@@ -129,13 +128,6 @@ class Assembler:
             probable_cause=known.probable_cause,
             suggested_action=known.suggested_action,
         )
-
-
-def _last_fallback(end: Finish, steps: list[Step]) -> str | None:
-    """An unanswered call ended on a fallback too, when its last change of provider was one."""
-    if end.failure is None or not any(step.strategy == "fallback" for step in steps):
-        return None
-    return end.provider
 
 
 def _request_metadata(begin: Begin) -> Mapping[str, Any]:

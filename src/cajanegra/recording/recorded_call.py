@@ -105,7 +105,7 @@ class RecordedCall:
         asked = self._answered
         self._end(
             CallStatus.FALLBACK if asked.on_fallback else CallStatus.SUCCESS,
-            asked.provider,
+            asked,
             plain.text(model) or answer.model or asked.model,
             text=content,
             tokens_used=plain.whole(tokens_used) if tokens_used is not None else answer.usage.total_tokens,
@@ -130,7 +130,7 @@ class RecordedCall:
             status = CallStatus.TIMEOUT if trigger.kind == FailureKind.TIMEOUT else CallStatus.ERROR
         self._end(
             status,
-            trigger.provider,
+            self._asked._replace(provider=trigger.provider),
             trigger.model or self._asked.model,
             text=plain.text(partial_text) or None,
             metadata=plain.mapping(metadata),
@@ -154,8 +154,10 @@ class RecordedCall:
         provider = provider or before.provider
         if model is None and provider == before.provider and strategy != Strategy.FALLBACK:
             model = before.model
-        on_fallback = strategy == Strategy.FALLBACK or (before.on_fallback and provider == before.provider)
-        return _Asked(provider, model, on_fallback)
+        if provider == before.provider and strategy != Strategy.FALLBACK:
+            return _Asked(provider, model, before.on_fallback)
+        came_back = provider == self._first.provider != before.provider
+        return _Asked(provider, model, strategy == Strategy.FALLBACK and not came_back)
 
     def _trigger(self, error: Any, provider: str) -> Trigger:
         model = self._asked.model if provider == self._asked.provider else None
@@ -182,7 +184,7 @@ class RecordedCall:
     def _end(
         self,
         status: str,
-        provider: str,
+        asked: _Asked,
         model: str | None,
         *,
         text: str | None,
@@ -198,7 +200,7 @@ class RecordedCall:
                 self.key,
                 desk.clock(),
                 str(status),
-                provider,
+                asked.provider,
                 model,
                 round((desk.timer() - self._begun) * 1000),
                 failure,
@@ -207,6 +209,7 @@ class RecordedCall:
                 confidence,
                 metadata or None,
                 text if desk.captures else None,
+                asked.on_fallback,
             )
         )
 

@@ -122,9 +122,8 @@ class Course:
 
     @property
     def status(self) -> CallStatus:
-        """The status of the call, were it answered now."""
-        fell_back = any(step.strategy is Strategy.FALLBACK and step.successful for step in self.steps)
-        return CallStatus.FALLBACK if fell_back else CallStatus.SUCCESS
+        """The status of the call, were it answered now: it says who answered."""
+        return CallStatus.SUCCESS if self._now is self._tried[0] else CallStatus.FALLBACK
 
     def answered(self, answer: Answer, metadata: Mapping[str, Any] | None = None) -> None:
         """The attempt was answered, and with it the call."""

@@ -128,7 +128,7 @@ def test_a_call_saved_by_a_fallback() -> None:
         step(
             2, "fallback", successful=True, action="ollama -> openai", time_ms=640, result={"why": "timeout"}
         ),
-        Finish("call-1", 1_003.0, "fallback", "openai", "gpt-4o"),
+        Finish("call-1", 1_003.0, "fallback", "openai", "gpt-4o", on_fallback=True),
     )
     assert (record.status, record.provider_used, record.fallback_used) == ("fallback", "openai", "openai")
     assert (record.error_code, record.error_message) == (None, None)
@@ -164,7 +164,7 @@ def test_a_call_that_was_given_up() -> None:
     record = call_of(
         BEGIN,
         step(1, "fallback", action="ollama -> openai"),
-        Finish("call-1", 1_003.0, "error", "openai", "gpt-4o", failure=BUSY),
+        Finish("call-1", 1_003.0, "error", "openai", "gpt-4o", failure=BUSY, on_fallback=True),
     )
     assert (record.status, record.error_code, record.error_message) == ("error", "overloaded", "try later")
     assert (record.provider_used, record.provider_model, record.fallback_used) == (

@@ -129,7 +129,7 @@ def test_the_next_provider_gets_the_original_request() -> None:
 def test_a_provider_that_failed_in_passing_is_asked_again_when_nobody_else_is_left() -> None:
     world = World([FailureKind.TIMEOUT, OK], [FailureKind.AUTH])
     outcome = world.chat()
-    assert (outcome.target.provider.name, outcome.attempts) == ("p0", 3)
+    assert (outcome.target.provider.name, outcome.attempts, outcome.status) == ("p0", 3, "success")
     assert [step["action"] for step in world.steps] == ["p0 -> p1", "p1 -> p0"]
 
 
