@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 
 def store_opener(settings: Settings) -> Callable[[], CallStore]:
-    """A function that opens the store; what it needs is imported when it is called."""
+    """A function that opens the store; all that it needs is imported when it is called, and not later."""
 
     def open_store() -> CallStore:
+        import_storage(settings)
         from cajanegra.storage.database import Database
         from cajanegra.storage.writes import Store
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from cajanegra.domain.record import Batch, Record
 from cajanegra.ports import CallStore, Prepared
+from cajanegra.recording import importing
 from cajanegra.recording.delivery import FIRST_WAIT, MAX_WAIT, Delivery, reason
 from cajanegra.recording.pace import Pace
 
@@ -93,7 +94,8 @@ class Pipeline:
         wait = FIRST_WAIT
         while self._store is None:
             try:
-                self._store = self._open_store()
+                with importing.lock:
+                    self._store = self._open_store()
             except Exception as error:  # noqa: BLE001 - bad settings, no driver: what is spooled can wait
                 if not self.delivery.wait_after(error, wait):
                     self.stopped = True

@@ -95,7 +95,7 @@ class Track:
             return None
         if os.fstat(descriptor).st_size < _SIZE:
             os.ftruncate(descriptor, _SIZE)
-        return cls(directory, name, descriptor, mmap.mmap(descriptor, _SIZE))
+        return cls(directory, name, descriptor, _mapped(path))
 
     @classmethod
     def _made(cls, directory: Path, name: str) -> Self:
@@ -106,7 +106,7 @@ class Track:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             os.pwrite(descriptor, bytes(_SIZE), 0)  # allocates, so that the map cannot run into a full disk
-            data = mmap.mmap(descriptor, _SIZE)
+            data = _mapped(temporary)
             _LAYOUT.pack_into(data, 0, _MAGIC, os.getpid(), time.time(), 0, 0, 0, 0)
             os.link(temporary, path)
         except BaseException:
@@ -209,6 +209,18 @@ def look(directory: Path, name: str) -> tuple[TrackState, bool]:
 def _state(data: bytes | mmap.mmap) -> TrackState:
     magic, *values = _LAYOUT.unpack_from(data, 0)
     return TrackState(*values) if magic == _MAGIC else TrackState()
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    """The file in memory, opened anew: a map keeps a descriptor, and it must not be the locked one's.
+
+    A forked child could not get rid of it, and would hold its parent's lock.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        return mmap.mmap(descriptor, _SIZE)
+    finally:
+        os.close(descriptor)
 
 
 def _lock(descriptor: int, *, shared: bool = False) -> bool:
