@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cajanegra.analysis.classify import Classifier
 from cajanegra.analysis.knowledge import KnowledgeBase
+from cajanegra.domain.redactor import Redactor
 from cajanegra.errors import SettingsError
 from cajanegra.ports import CallLog, CallStore
 from cajanegra.recording.assembler import Assembler
@@ -35,8 +36,9 @@ def store_opener(settings: Settings) -> Callable[[], CallStore]:
 
 def new_writer(settings: Settings) -> Writer:
     """A writer of its own queue into the settings' database."""
+    redactor = Redactor(settings.capture.patterns)
     redacted = settings.capture.content != "full"
-    return Writer(store_opener(settings), Assembler(KnowledgeBase(), redacted_content=redacted))
+    return Writer(store_opener(settings), Assembler(KnowledgeBase(), redactor, redacted_content=redacted))
 
 
 def new_engine(settings: Settings, log: CallLog) -> Engine:
