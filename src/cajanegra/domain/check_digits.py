@@ -19,7 +19,7 @@ def word_start(before: str, width: int = 1) -> str:
     return rf"(?:(?<!{before}{read})(?<!\d\.{read})|(?<=\\[nrtbf]{read})|(?<=\\u[0-9a-fA-F]{{4}}{read}))"
 
 
-_CARD_LIKE = re.compile(rf"\d{word_start('[a-zA-Z0-9_]')}(?:[ \u00a0-]?\d){{13,39}}(?!\w)", re.ASCII)
+_CARD_LIKE = re.compile(rf"\d{word_start('[a-zA-Z0-9_]')}(?:[ \u00a0-]?\d){{13,39}}(?!\w|\.\d)", re.ASCII)
 _CARD_LENGTHS = range(14, 20)
 _FIRST_GROUP = 4
 _CARD_RANGES = re.compile(
@@ -95,10 +95,10 @@ def mask_checked_numbers(text: str, shape: bytes, digits: bytes) -> str:
         shape: the text with ``0`` for each digit and ``A`` for each letter, which tells what is not there.
         digits: the shape without spaces, dots, hyphens, slashes and brackets.
     """
-    if b"00000000000000" in digits:
-        text = _CARD_LIKE.sub(_mask_card, text)
     if b"00000000" in digits:
         text = _mask_ibans(text)
+        if b"00000000000000" in digits:
+            text = _CARD_LIKE.sub(_mask_card, text)
         text = _ID_OF_DIGITS.sub(_mask_id_of_digits, text)
     for part, form, modules in _OTHERS_BY_SHAPE:
         if part in shape:

@@ -59,9 +59,7 @@ _SHORTEST_NAME = 3
 _CONTEXT = 48
 """Characters before a number in which its name is looked for."""
 
-_INTERNATIONAL_PHONE = re.compile(
-    rf"(?:\+{word_start('[a-zA-Z_+]')}|%2B)[1-9](?:{_GAP}{{0,2}}\d){{7,14}}(?!\w)", re.ASCII
-)
+_INTERNATIONAL_PHONE = re.compile(rf"(?:\+|%2B)[1-9](?:{_GAP}{{0,2}}\d){{7,14}}(?!\w)", re.ASCII)
 _NATIONAL_PHONE = re.compile(
     rf"[\d(]{word_start('[a-zA-Z0-9_.+]')}(?:"
     r"(?<=0)0[1-9](?:[ .()-]{0,2}\d){7,14}"

@@ -119,17 +119,16 @@ def test_personal_data_is_masked_wherever_it_stands(before: str, personal: str, 
 @given(
     st.sampled_from(["", "x\n", "Añadir:\n", "\t", 'say "', "é "]),
     PERSONAL,
-    st.sampled_from(["", "\nx", '"', "\u00e9"]),
+    st.sampled_from(["", "\nx", '"', " \u00e9"]),
 )
 @example("\u00a0", "4111111111111111", "")
 def test_personal_data_is_masked_in_json_text_whole_or_cut(before: str, personal: str, after: str) -> None:
     personal = personal.replace("\u00a0", " ")
-    body = {"error": {"message": f"{before}{personal}{' ' if after == 'é' else ''}{after}"}, "status": 400}
+    body = {"error": {"message": f"{before}{personal}{after}"}}
     for text in (json.dumps(body), json.dumps(json.dumps(body)), json.dumps(body, ensure_ascii=False)):
         assert not _survives(personal, REDACTOR.text(text))
-        cut = text[: text.index(_core(personal)) + len(_core(personal))]
-        if "@" not in personal and personal.endswith(_core(personal)):
-            assert _core(personal) not in REDACTOR.text(cut)
+    written = json.dumps(personal, ensure_ascii=False)[1:-1]
+    assert not _survives(personal, REDACTOR.text(text.partition(written)[0] + written))
 
 
 def _nested(leaf: str) -> st.SearchStrategy[Any]:
