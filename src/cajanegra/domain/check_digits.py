@@ -19,7 +19,8 @@ def word_start(before: str, width: int = 1) -> str:
     return rf"(?:(?<!{before}{read})(?<!\d\.{read})|(?<=\\[nrtbf]{read})|(?<=\\u[0-9a-fA-F]{{4}}{read}))"
 
 
-_CARD_LIKE = re.compile(rf"\d{word_start('[a-zA-Z0-9_]')}(?:[ \u00a0-]?\d){{13,39}}(?!\w|\.\d)", re.ASCII)
+_CARD_LIKE = re.compile(rf"\d{word_start('[a-zA-Z0-9_]')}(?:[ \u00a0-]?\d){{13,}}+", re.ASCII)
+_CARD_END = re.compile(r"(?!\w|\.\d)", re.ASCII)
 _CARD_LENGTHS = range(14, 20)
 _FIRST_GROUP = 4
 _CARD_RANGES = re.compile(
@@ -98,7 +99,7 @@ def mask_checked_numbers(text: str, shape: bytes, digits: bytes) -> str:
     if b"00000000" in digits:
         text = _mask_ibans(text)
         if b"00000000000000" in digits:
-            text = _CARD_LIKE.sub(_mask_card, text)
+            text = _CARD_LIKE.sub(_mask_cards, text)
         text = _ID_OF_DIGITS.sub(_mask_id_of_digits, text)
     for part, form, modules in _OTHERS_BY_SHAPE:
         if part in shape:
@@ -106,26 +107,33 @@ def mask_checked_numbers(text: str, shape: bytes, digits: bytes) -> str:
     return text
 
 
-def _mask_card(found: re.Match[str]) -> str:
-    """The text with the longest run of its groups masked that is a card's number.
-
-    What follows a number looks like a part of it: an expiry date, another number. A card's first group has at
-    least four digits, which bounds the work.
-    """
+def _mask_cards(found: re.Match[str]) -> str:
+    """A run of digits, its cards masked: what stands beside a card looks like a part of its number."""
     parts = re.split("([ \u00a0-])", found[0])  # at even places the groups, at odd ones what separates them
-    for first in range(0, len(parts), 2):
-        if len(parts[first]) < _FIRST_GROUP:
-            continue
-        number, end = "", 0
-        for last in range(first, len(parts), 2):
-            number += parts[last]
-            if len(number) > _CARD_LENGTHS[-1]:
-                break
-            if len(number) in _CARD_LENGTHS and _is_card(number):
-                end = last + 1
-        if end:
-            return "".join(parts[:first]) + CARD + "".join(parts[end:])
-    return found[0]
+    groups = parts if _CARD_END.match(found.string, found.end()) else parts[:-2]
+    masked = []
+    place = 0
+    while place < len(parts):
+        end = _end_of_card(groups, place)
+        masked.append(CARD if end else parts[place])
+        place = end or place + 1
+        masked += parts[place : place + 1]
+        place += 1
+    return "".join(masked)
+
+
+def _end_of_card(parts: list[str], first: int) -> int:
+    """Where the longest card ends that begins there with a group of four digits or more; 0 if none does."""
+    if first >= len(parts) or len(parts[first]) < _FIRST_GROUP:
+        return 0
+    number, end = "", 0
+    for last in range(first, len(parts), 2):
+        number += parts[last]
+        if len(number) > _CARD_LENGTHS[-1]:
+            break
+        if len(number) in _CARD_LENGTHS and _is_card(number):
+            end = last + 1
+    return end
 
 
 def _is_card(digits: str) -> bool:

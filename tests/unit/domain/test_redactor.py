@@ -158,6 +158,8 @@ def test_personal_data_is_masked_inside_nested_metadata(case: tuple[str, Any]) -
         ("call +34 612 345 678 now", "call [phone] now"),
         ("card 4111 1111 1111 1111 declined", "card [card] declined"),
         ("card 4111-1111-1111-1111 12/27 123", "card [card] 12/27 123"),
+        ("4111 1111 1111 1111 5555555555554444 3782 822463 10005", "[card] [card] [card]"),
+        ("4000 " * 12 + "4111 1111 1111 1111 1a", "4000 " * 12 + "[card] 1a"),
         ("IBAN ES91 2100 0418 4502 0005 1332 PAID", "IBAN [iban] PAID"),
         ("dni 12.345.678-Z", "dni [national id]"),
         ("DNI 12345678Z, NIE X1234567L", "DNI [national id], NIE [national id]"),
