@@ -176,7 +176,15 @@ def _mask_id(modules: tuple[str, ...], found: re.Match[str]) -> str:
     number = (
         re.sub("[. ]", "", found[0]).upper().zfill(9)
     )  # a DNI below ten million may lack its leading zero
-    return NATIONAL_ID if not modules or any(_stdnum(name).is_valid(number) for name in modules) else found[0]
+    return NATIONAL_ID if not modules or any(_is_valid(name, number) for name in modules) else found[0]
+
+
+def _is_valid(module: str, number: str) -> bool:
+    """A number that the library stumbles over (2.2 does over some Chinese districts) counts as valid."""
+    try:
+        return bool(_stdnum(module).is_valid(number))
+    except (LookupError, TypeError, ValueError):
+        return True
 
 
 @functools.cache

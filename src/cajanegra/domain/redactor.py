@@ -11,8 +11,8 @@ from cajanegra.domain.redaction import MASK, Secrecy, redact_text, secrecy
 
 MAX_DEPTH = 32
 """Levels of a JSON value that are looked at; what lies deeper is masked as a whole."""
-_SHORTEST = 8
-"""With fewer characters, letters and digits alone are nothing that is looked for."""
+_SHORTEST = 9
+"""Characters of the shortest number that is looked for; pairs, addresses and cut keys are shorter."""
 _CARD_LIKE = 10**13
 """The smallest integer that can be a card's number."""
 _NUMBER_LIKE = 10**5
@@ -55,7 +55,7 @@ class Redactor:
         """An error message or another text with everything masked; itself when it has nothing to mask."""
         if self._own is not None:
             text = self._own.mask(text)
-        if len(text) < _SHORTEST and text.isalnum():
+        if len(text) < _SHORTEST and not ("=" in text or ":" in text or "@" in text or "sk-" in text):
             return text
         return mask_personal(redact_text(text), national_phones=False)
 

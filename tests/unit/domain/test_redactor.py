@@ -18,6 +18,7 @@ from stdnum.cl import rut
 from stdnum.es import dni
 from stdnum.iban import calc_check_digits
 
+from cajanegra.domain.check_digits import _IDS_OF_DIGITS
 from cajanegra.domain.redaction import MASK, redact_text
 from cajanegra.domain.redactor import Redactor
 
@@ -240,6 +241,14 @@ def test_masking_twice_is_masking_once(text: str) -> None:  # fmt: skip
     for mask in (REDACTOR.text, REDACTOR.content):
         once = mask(text)
         assert mask(once) == once
+
+
+@given(
+    st.sampled_from(_IDS_OF_DIGITS).flatmap(lambda row: st.from_regex(f"{row[0]}{row[1]}", fullmatch=True))
+)
+@example("345713196212165537")
+def test_no_number_is_too_strange(number: str) -> None:
+    assert REDACTOR.text(number) in (number, "[national id]", "[phone]", "[card]")
 
 
 def test_errors_of_providers_hold_what_they_held() -> None:
