@@ -253,7 +253,7 @@ def test_no_number_is_too_strange(number: str) -> None:
 
 def test_errors_of_providers_hold_what_they_held() -> None:
     """The corpus lies outside the project; its path is in the environment where there is one."""
-    corpus = Path(os.environ.get("CAJANEGRA_TEST_ERRORS", "/nowhere"))
+    corpus = Path(os.environ.get("TEST_PROVIDER_ERRORS", "/nowhere"))
     if not corpus.is_file():
         pytest.skip("no corpus of provider errors")
     messages = [json.loads(line)["message"] for line in corpus.read_text(encoding="utf-8").splitlines()]
