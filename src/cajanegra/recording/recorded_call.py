@@ -235,7 +235,7 @@ class RecordedCall:
         self._noted.clear()
 
     def _append(self, event: Step | Finish) -> None:
-        """In a forked child, and at the end of the process, the whole call is noted again in another spool."""
+        """In a forked child, and at the very end, the whole call is noted again in another spool."""
         sink = self.desk.sink
         if sink is not self._sink:
             self._sink = sink

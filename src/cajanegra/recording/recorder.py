@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from cajanegra.domain.call import Message, prompt_hash, prompt_text
-from cajanegra.domain.content_redaction import redact_content
 from cajanegra.domain.events import Begin, Feedback
 from cajanegra.domain.ids import uuid7
 from cajanegra.ports import FailureReader
@@ -40,7 +39,7 @@ class Recorder:
             over connections of its own.
         reader: reads the failure in an exception.
         capture: whether the text of prompts and answers is kept.
-        redact: masks a text or messages, for ``capture = redacted``.
+        redact: masks a text or messages; needed for ``capture = redacted``.
         clock: seconds since the Unix epoch.
         timer: seconds of a monotonic clock.
     """
@@ -51,7 +50,7 @@ class Recorder:
         reader: FailureReader,
         *,
         capture: Literal["none", "redacted", "full"] = "none",
-        redact: Callable[[Any], Any] = redact_content,
+        redact: Callable[[Any], Any] | None = None,
         clock: Callable[[], float] = time.time,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -199,7 +198,7 @@ class Recorder:
         _close_with_multiprocessing(self)
 
     def _close_at_exit(self) -> None:
-        """Threads that nobody waits for go on recording: that stays in a spool of its own for the next process."""
+        """Threads that nobody waits for may go on: what they record stays in a spool of its own."""
         writer = self._writer
         late = self._new_writer().spool
         late.on_append = None
@@ -207,7 +206,7 @@ class Recorder:
         self._settle_and_close(writer, _AT_EXIT)
 
     def _start_redacting(self) -> None:
-        if self.desk.capture == "redacted":
+        if self._redact is not None and self.desk.capture == "redacted":
             self.desk.redacting = Redacting(
                 self._writer.spool, self._redact, self._writer.note_pending_contents
             )
