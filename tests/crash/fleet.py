@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -64,6 +66,7 @@ class Fleet:
             text=True,
             cwd=self._directory,
             env=self.environment(host) | dict(environment or {}),
+            start_new_session=True,
         )
         self._processes.append(process)
         return process
@@ -100,10 +103,10 @@ class Fleet:
         return status
 
     def close(self) -> None:
-        """Kill what is still there."""
+        """Kill what is still there, children that were left behind included."""
         for process in self._processes:
-            if process.poll() is None:
-                process.kill()
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
 
 
