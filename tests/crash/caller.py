@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import resource
 import sys
 import threading
 import time
@@ -68,6 +69,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--pause", type=float, default=0.001)
     parser.add_argument("--patience", type=float, default=20, help="seconds for the database at the end")
+    parser.add_argument(
+        "--full-for", type=float, help="seconds in which no file may grow to a segment's size"
+    )
     asked = parser.parse_args()
     recorder = Recorder(Settings())
     stop = threading.Event()
@@ -78,6 +82,8 @@ def main() -> None:
         if number == 0:
             caller.run(1)
             print("ready", flush=True)  # noqa: T201
+            if asked.full_for:
+                _limit_files(asked.full_for)
         threads.append(threading.Thread(target=caller.run, args=(asked.calls,)))
         threads[-1].start()
     threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
@@ -86,6 +92,13 @@ def main() -> None:
     flushed = recorder.flush(asked.patience)
     recorder.close(min(asked.patience, 5))
     print(json.dumps({"flushed": flushed, "dropped": recorder.dropped}), flush=True)  # noqa: T201
+
+
+def _limit_files(seconds: float) -> None:
+    """Let no file of this process grow beyond nine tenths of a megabyte, for as long."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (900_000, before[1]))
+    threading.Timer(seconds, resource.setrlimit, (resource.RLIMIT_FSIZE, before)).start()
 
 
 def _stop_at_end_of_input(stop: threading.Event) -> None:

@@ -25,12 +25,16 @@ class Tables:
     steps: list[Row]
     patterns: list[Row]
     contents: list[Row]
+    waiting: list[Row]
 
     @classmethod
     def read(cls, url: str) -> Tables:
         """Every row of every table, steps in their order."""
         with Database(url) as database, database.engine.connect() as connection:
-            names = ("ai_request_logs", "ai_error_recovery", "ai_error_analysis", "cajanegra_contents")
+            names = (
+                *("ai_request_logs", "ai_error_recovery", "ai_error_analysis"),
+                *("cajanegra_contents", "cajanegra_waiting"),
+            )
             tables = [Base.metadata.tables[name] for name in names]
             return cls(
                 *(
@@ -67,6 +71,35 @@ def require_all(url: str, ledgers: Mapping[str, Entries]) -> Counter[str]:
     wrong += _miscounted(tables, stored)
     assert not wrong, f"{len(wrong)} of {len(ledgers)} calls are wrong:\n" + "\n".join(wrong[:20])
     return Counter(found.row["error_code"] or found.row["status"] for found in stored.values())
+
+
+def missing_events(url: str, ledgers: Mapping[str, Entries]) -> tuple[int, int]:
+    """How many events are missing at least, and at most: a killed caller was not told of its last one.
+
+    What is there must be there once, in calls that somebody made, and be counted under its pattern.
+    """
+    tables = Tables.read(url)
+    stored = _by_request_id(tables)
+    assert stored.keys() <= ledgers.keys()
+    assert not _miscounted(tables, stored)
+    waiting = {row["request_id"] for row in tables.waiting}
+    return tuple(  # type: ignore[return-value]  # of two
+        sum(
+            _missing(getattr(entries, which), stored.get(request_id), fed=request_id in waiting)
+            for request_id, entries in ledgers.items()
+        )
+        for which in ("told", "tried")
+    )
+
+
+def _missing(events: set[str], found: Stored | None, *, fed: bool) -> int:
+    """Events of a call that are not there; of a call that is not there at all only its beginning was dropped."""
+    feedback = "feedback" in events and not fed
+    if found is None:
+        return ("begin" in events) + feedback
+    steps = sum(event.startswith("step") for event in events) - len(found.steps)
+    ended = found.row["error_code"] != "interrupted"
+    return max(0, steps) + ("end" in events and not ended) + (feedback and not found.row["user_feedback"])
 
 
 def _by_request_id(tables: Tables) -> dict[str, Stored]:

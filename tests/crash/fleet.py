@@ -91,8 +91,11 @@ class Fleet:
         """Drain all that is there, to the end; what ``spool status`` says then."""
         output, errors = self.drain(host).communicate(timeout=END)
         assert "Traceback" not in errors, errors
-        assert json.loads(output), errors
-        return self.status(host)
+        did = json.loads(output)
+        assert (did["refused"], did["lost"], did["unreadable"], did["left"]) == (0, 0, 0, 0), errors
+        status = self.status(host)
+        assert status["quarantined_records"] == status["quarantined_segments"] == 0, status
+        return status
 
     def status(self, host: int = 0) -> dict[str, Any]:
         """What ``spool status`` says."""

@@ -53,4 +53,6 @@ async def asgi(
 
 
 if os.environ.get("CRASH_CALL_AT_IMPORT"):
-    call("at-import")  # so that a server that loads its application before it forks has begun to record
+    call(
+        f"at-import-{os.getpid()}"
+    )  # so that a server that loads its application before it forks has begun to record

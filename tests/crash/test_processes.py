@@ -239,7 +239,8 @@ def test_web_servers_that_recycle_their_workers(ships: Fleet, server: str) -> No
         client.join()
     process.terminate()
     process.communicate(timeout=PROMPTLY)
-    assert len(set(answered.values())) > WORKERS, "no worker was recycled"
+    # Granian loses a SIGTERM that meets a worker at its start: all of them have to be there.
+    assert len(set(answered.values())) >= 2 * WORKERS, "not all workers were recycled"
     require_stored(ships, *answered)
 
 
@@ -247,7 +248,7 @@ def ask(port: int, client: int, answered: dict[str, str]) -> None:
     """Make requests until a worker was recycled; notes the process that answered by the id of the call."""
     late = time.monotonic() + PATIENCE
     for number in itertools.count():
-        recycled = len(set(answered.values())) > WORKERS
+        recycled = len(set(answered.values())) >= 2 * WORKERS
         if number >= REQUESTS and (recycled or time.monotonic() > late):
             return
         name = f"c{client}-{number}"
