@@ -10,6 +10,7 @@ import statistics
 
 from benchmarks.recorder import backlog, cost, delay
 from benchmarks.recorder.places import KINDS, Places, places
+from cajanegra.recording.draining import BATCH
 
 PARTS = ("cost", "delay", "drain", "memory", "backlog")
 
@@ -20,7 +21,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="runs of each candidate; the median counts")
     parser.add_argument("--seconds", type=float, default=10, help="of each measurement of the delay")
     parser.add_argument("--drained", type=int, default=50_000, help="calls from the spool to rows")
-    parser.add_argument("--batch", type=int, default=500, help="rows per batch of the floors")
+    parser.add_argument("--batch", type=int, default=BATCH, help="rows per batch of the floors")
     parser.add_argument("--calls", type=int, default=1_000_000, help="over which memory is watched")
     parser.add_argument("--backlog", type=int, default=200_000, help="calls in the big backlog")
     parser.add_argument("--no-peers", action="store_true", help="leave out other recorders")

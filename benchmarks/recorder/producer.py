@@ -37,7 +37,7 @@ def main() -> None:
             task="chat", provider="openai", model=workload.MODEL, prompt=texts[number % len(texts)]
         )
         call.finish(text=workload.ANSWER, tokens_used=workload.TOKENS)
-        if number % (calls // SAMPLES) == 0:
+        if number % max(1, calls // SAMPLES) == 0:
             seconds = time.perf_counter() - begin
             print(json.dumps({"calls": number, "seconds": seconds, **memory()}), flush=True)
     print(json.dumps({"dropped": recorder.dropped}), flush=True)

@@ -52,11 +52,15 @@ def require_stored(ships: Fleet, *names: str) -> None:
     ],
     ids=["end", "exit", "_exit", "abort", "sigterm", "exec"],
 )
-def test_the_ways_to_end(ships: Fleet, ending: str, code: int) -> None:
-    run(ships, f"import signal\nfor number in range(200): call(f'call-{{number}}')\n{ending}", code=code)
+def test_the_ways_to_end(forking_ships: Fleet, ending: str, code: int) -> None:
+    run(
+        forking_ships,
+        f"import signal\nfor number in range(200): call(f'call-{{number}}')\n{ending}",
+        code=code,
+    )
 
 
-def test_threads_that_end_themselves_and_daemons_that_never_end(ships: Fleet) -> None:
+def test_threads_that_end_themselves_and_daemons_that_never_end(forking_ships: Fleet) -> None:
     script = """
         import itertools, sys, threading, time
         def daemon(name):
@@ -71,10 +75,10 @@ def test_threads_that_end_themselves_and_daemons_that_never_end(ships: Fleet) ->
         threading.Thread(target=leaving).start()
         time.sleep(0.3)
     """
-    run(ships, script)
+    run(forking_ships, script)
 
 
-def test_forks_of_forks(ships: Fleet) -> None:
+def test_forks_of_forks(forking_ships: Fleet) -> None:
     script = """
         def family(name, depth):
             end = begin(f"{name}-open")
@@ -95,10 +99,10 @@ def test_forks_of_forks(ships: Fleet) -> None:
                 assert os.waitpid(pid, 0)[1] == 0
         family("root", 2)
     """
-    run(ships, script)
+    run(forking_ships, script)
 
 
-def test_a_call_that_begins_in_a_parent_and_ends_in_its_child(ships: Fleet) -> None:
+def test_a_call_that_begins_in_a_parent_and_ends_in_its_child(forking_ships: Fleet) -> None:
     script = """
         for number in range(20):
             end = begin(f"call-{number}")
@@ -109,10 +113,10 @@ def test_a_call_that_begins_in_a_parent_and_ends_in_its_child(ships: Fleet) -> N
             assert os.waitpid(pid, 0)[1] == 0
         recorder.flush(5)
     """
-    run(ships, script)
+    run(forking_ships, script)
 
 
-def test_a_child_that_outlives_its_parent_does_not_hold_its_calls_back(ships: Fleet) -> None:
+def test_a_child_that_outlives_its_parent_does_not_hold_its_calls_back(forking_ships: Fleet) -> None:
     script = """
         import signal, sys
         call("ended")
@@ -124,11 +128,11 @@ def test_a_child_that_outlives_its_parent_does_not_hold_its_calls_back(ships: Fl
             signal.pause()
         os.kill(os.getpid(), signal.SIGKILL)
     """
-    child = int(run(ships, script, code=-signal.SIGKILL))
+    child = int(run(forking_ships, script, code=-signal.SIGKILL))
     os.kill(child, signal.SIGKILL)
 
 
-def test_an_end_that_comes_after_its_call_was_declared_interrupted(ships: Fleet) -> None:
+def test_an_end_that_comes_after_its_call_was_declared_interrupted(forking_ships: Fleet) -> None:
     script = """
         import signal, sys
         ends = [begin(f"call-{number}") for number in range(20)]
@@ -140,20 +144,20 @@ def test_an_end_that_comes_after_its_call_was_declared_interrupted(ships: Fleet)
             os._exit(0)
         os.kill(os.getpid(), signal.SIGKILL)
     """
-    process = ships.start("-c", "from crash.host import *\n" + textwrap.dedent(script))
+    process = forking_ships.start("-c", "from crash.host import *\n" + textwrap.dedent(script))
     assert process.stdout is not None
     assert process.stdin is not None
     assert process.stdout.readline() == "ready\n"
     assert process.wait(PROMPTLY) == -signal.SIGKILL
-    ships.drained()
-    assert require_all(ships.url, read_all(ships.ledgers)) == {"interrupted": 20}
+    forking_ships.drained()
+    assert require_all(forking_ships.url, read_all(forking_ships.ledgers)) == {"interrupted": 20}
     process.stdin.write("go on\n")
     process.communicate(timeout=PROMPTLY)
-    require_stored(ships)
+    require_stored(forking_ships)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_multiprocessing(ships: Fleet, method: str) -> None:
+def test_multiprocessing(forking_ships: Fleet, method: str) -> None:
     script = f"""
         import multiprocessing
         context = multiprocessing.get_context({method!r})
@@ -165,10 +169,10 @@ def test_multiprocessing(ships: Fleet, method: str) -> None:
             child.join()
             assert child.exitcode == 0
     """
-    run(ships, script)
+    run(forking_ships, script)
 
 
-def test_a_pool_of_processes(ships: Fleet) -> None:
+def test_a_pool_of_processes(forking_ships: Fleet) -> None:
     script = """
         from concurrent.futures import ProcessPoolExecutor
         import multiprocessing
@@ -176,10 +180,10 @@ def test_a_pool_of_processes(ships: Fleet) -> None:
         with ProcessPoolExecutor(2, multiprocessing.get_context("fork")) as pool:
             assert len(set(pool.map(call, [f"pool-{number}" for number in range(100)]))) > 1
     """
-    run(ships, script)
+    run(forking_ships, script)
 
 
-def test_cancelled_tasks(ships: Fleet) -> None:
+def test_cancelled_tasks(forking_ships: Fleet) -> None:
     script = """
         import asyncio
         async def held(number):
@@ -193,11 +197,11 @@ def test_cancelled_tasks(ships: Fleet) -> None:
             await asyncio.gather(*tasks[:25], return_exceptions=True)
         asyncio.run(main())
     """
-    process = ships.start("-c", "from crash.host import *\n" + textwrap.dedent(script))
+    process = forking_ships.start("-c", "from crash.host import *\n" + textwrap.dedent(script))
     _, errors = process.communicate(timeout=PROMPTLY)
     assert process.returncode == 0, errors
-    ships.drained()
-    assert {row["request_id"]: row["error_code"] for row in Tables.read(ships.url).calls} == {
+    forking_ships.drained()
+    assert {row["request_id"]: row["error_code"] for row in Tables.read(forking_ships.url).calls} == {
         f"held-{number}": "cancelled" for number in range(50)
     }
 
@@ -223,9 +227,9 @@ PATIENCE = 15.0
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_web_servers_that_recycle_their_workers(ships: Fleet, server: str) -> None:
+def test_web_servers_that_recycle_their_workers(forking_ships: Fleet, server: str) -> None:
     port = free_port()
-    process = ships.start(
+    process = forking_ships.start(
         "-m", *SERVERS[server].format(port=port).split(), environment={"CRASH_CALL_AT_IMPORT": "yes"}
     )
     wait_until_it_listens(process, port)
@@ -241,7 +245,7 @@ def test_web_servers_that_recycle_their_workers(ships: Fleet, server: str) -> No
     process.communicate(timeout=PROMPTLY)
     # Granian loses a SIGTERM that meets a worker at its start: all of them have to be there.
     assert len(set(answered.values())) >= 2 * WORKERS, "not all workers were recycled"
-    require_stored(ships, *answered)
+    require_stored(forking_ships, *answered)
 
 
 def ask(port: int, client: int, answered: dict[str, str]) -> None:
@@ -281,18 +285,18 @@ def wait_until_it_listens(process: subprocess.Popen[str], port: int) -> None:
     pytest.fail(f"the server did not start: {process.communicate()[1][-1000:]}")
 
 
-def test_celery_prefork(ships: Fleet, tmp_path: Path) -> None:
+def test_celery_prefork(forking_ships: Fleet, tmp_path: Path) -> None:
     environment = {"CRASH_BROKER": str(tmp_path / "broker"), "C_FORCE_ROOT": "yes"}
     for folder in ("queue", "processed", "control"):
         (tmp_path / "broker" / folder).mkdir(parents=True)
-    publisher = ships.start("-m", "crash.tasks", str(TASKS), environment=environment)
+    publisher = forking_ships.start("-m", "crash.tasks", str(TASKS), environment=environment)
     assert publisher.wait(PROMPTLY) == 0
-    worker = ships.start(*CELERY.split(), environment=environment)
+    worker = forking_ships.start(*CELERY.split(), environment=environment)
     names = {f"task-{number}" for number in range(TASKS)}
     late = time.monotonic() + 40
-    while not names <= read_all(ships.ledgers).keys() and worker.poll() is None:
+    while not names <= read_all(forking_ships.ledgers).keys() and worker.poll() is None:
         assert time.monotonic() < late, "the tasks were not done"
         time.sleep(0.1)
     worker.terminate()
     worker.communicate(timeout=PROMPTLY)
-    require_stored(ships, *names)
+    require_stored(forking_ships, *names)

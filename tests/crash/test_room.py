@@ -26,7 +26,7 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path | None
         return
     directory = tmp_path / "disk"
     directory.mkdir()
-    options = ["-t", "tmpfs", "-o", f"size={DISK}", "cajanegra-tests", directory]
+    options = ["-t", "tmpfs", "-o", f"size={DISK}", "cajanegra-tests", str(directory)]
     if subprocess.run(["mount", *options], check=False, capture_output=True).returncode:
         yield None
         return
