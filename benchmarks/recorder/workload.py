@@ -16,7 +16,7 @@ PROMPT_CHARACTERS = 800
 ANSWER = "La factura 7 es de acme, por 1.200,50 € con IVA."
 TOKENS = 212
 MODEL = "gpt-4o"
-KILLED_AFTER = 500
+KILLED_AFTER = 600
 """Calls, at ``KILLED_RATE`` a second, after which a process is killed."""
 KILLED_RATE = 100
 

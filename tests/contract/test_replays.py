@@ -10,31 +10,34 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
 from cajanegra.analysis.knowledge import KnowledgeBase
 from cajanegra.domain.events import Begin, Event, Feedback, Finish, Step, Trigger
+from cajanegra.domain.record import Batch
 from cajanegra.errors import StorageError
 from cajanegra.models import Base
 from cajanegra.ports import CallStore, Prepared
 from cajanegra.recording.assembler import Assembler
 from cajanegra.recording.drainer import Drainer
+from cajanegra.recording.draining import OwnTrack
 from cajanegra.recording.spool import Spool
 from cajanegra.storage.database import Database
 from cajanegra.storage.writes import Store
 
 NOW = 1_764_000_000.0
 PROCESSES = 2
-SEGMENT = 700
-"""Bytes of a segment: a few events, so that every track has many."""
+SEGMENT = 200
+"""Bytes of a segment: one or two events, so that every track has many."""
 KINDS = ("timeout", "rate_limit")
 
 
 @dataclass(frozen=True)
 class Happens:
-    """An event of a call in a process, the death of a process, or a drain with what the database does to it."""
+    """An event of a call in a process, a process that writes, its death, or a drain whose database fails."""
 
     what: str
     process: int = 0
@@ -43,20 +46,22 @@ class Happens:
     faults: tuple[str, ...] = ()
 
 
-processes, calls, kinds = st.integers(0, PROCESSES - 1), st.integers(0, 7), st.sampled_from(KINDS)
+processes, calls, kinds = st.integers(0, PROCESSES - 1), st.integers(0, 3), st.sampled_from(KINDS)
 happenings = st.lists(
     st.one_of(
         st.builds(Happens, st.just("begin"), processes, calls),
-        st.builds(Happens, st.sampled_from(["step", "finish", "fail"]), processes, calls, kinds),
+        st.builds(
+            Happens, st.sampled_from(["step", "step", "step", "finish", "fail"]), processes, calls, kinds
+        ),
         st.builds(Happens, st.just("feedback"), processes, calls),
-        st.builds(Happens, st.just("die"), processes),
+        st.builds(Happens, st.sampled_from(["write", "write", "die"]), processes),
         st.builds(
             Happens,
             st.just("drain"),
             faults=st.lists(st.sampled_from(["before", "after", "no"]), max_size=3).map(tuple),
         ),
     ),
-    max_size=40,
+    max_size=60,
 )
 
 
@@ -95,25 +100,44 @@ class World:
         shutil.copyfile(template, path)
         self.url = f"sqlite:///{path}"
         self._living: dict[int, Spool] = {}
+        self._writing: dict[int, OwnTrack] = {}
 
     def append(self, process: int, event: Event) -> None:
         if process not in self._living:
-            self._living[process] = Spool(self._spools, segment_size=SEGMENT)
+            spool = self._living[process] = Spool(self._spools, segment_size=SEGMENT)
+            self._writing[process] = OwnTrack(spool, _assembler(), lambda: None)
         assert self._living[process].append(event)
+
+    def write(self, process: int) -> None:
+        """A living process writes what is complete, and gives back the segments that it needs no more."""
+        if process not in self._living or (taken := self._writing[process].take()) is None:
+            return
+        spool, (records, position, needed) = self._living[process], taken
+        assert spool.track is not None
+        store = self._store()
+        if records:
+            store.write([store.prepare(Batch.of(records))], spool.track.name)
+        store.close()
+        spool.track.note_done(position)
+        spool.give_back(needed)
 
     def die(self, process: int) -> None:
         """Nothing is done but what the kernel does: descriptors are closed."""
         if process in self._living:
             self._living.pop(process).leave()
+            del self._writing[process]
 
     def drain(self, faults: Sequence[str] = ()) -> None:
         Drainer(
             self._spools,
-            lambda: FaultyStore(Store(Database(self.url), lambda: datetime.fromtimestamp(NOW, UTC)), faults),
-            lambda: Assembler(KnowledgeBase(), redacted_content=False),
+            lambda: FaultyStore(self._store(), faults),
+            _assembler,
             wait=lambda _seconds: None,
             clock=lambda: NOW,
         ).drain(timeout=0)
+
+    def _store(self) -> Store:
+        return Store(Database(self.url), lambda: datetime.fromtimestamp(NOW, UTC))
 
     def tables(self) -> dict[str, list[Any]]:
         """Every row of every table but the tracks', without the ids that the database gives."""
@@ -132,9 +156,32 @@ class World:
         return {name: sorted(rows, key=repr) for name, rows in found.items()}
 
 
+def _assembler() -> Assembler:
+    return Assembler(KnowledgeBase(), redacted_content=False)
+
+
+def _calls(*whats: str) -> list[Happens]:
+    """What happens in the first process, in short: ``step 1`` is a step of call 1."""
+    return [Happens(what.split()[0], 0, int(what.split()[1] if " " in what else 0)) for what in whats]
+
+
 @settings(max_examples=40, deadline=None)
 @given(happenings)
 def test_crashes_and_replays_change_nothing(sqlite_template: Path, story: list[Happens]) -> None:
+    require_the_same(sqlite_template, story)
+
+
+@pytest.mark.parametrize("end", ["die", "finish 0"])
+def test_calls_that_outlive_the_segment_in_which_they_began(sqlite_template: Path, end: str) -> None:
+    for length in range(6, 16):
+        steps = ["step 1", "write"] * length
+        require_the_same(
+            sqlite_template,
+            _calls("begin 0", "feedback 2", "feedback 3", "begin 1", "step 0", *steps, end),
+        )
+
+
+def require_the_same(sqlite_template: Path, story: list[Happens]) -> None:
     with tempfile.TemporaryDirectory() as told, tempfile.TemporaryDirectory() as alone:
         worlds = World(Path(told), sqlite_template), World(Path(alone), sqlite_template)
         for process, event in _played(story, worlds[0]):
@@ -160,6 +207,9 @@ def _played(story: list[Happens], world: World) -> list[tuple[int, Event | None]
         mine = open_calls.get(one.call) == one.process
         if one.what == "drain":
             world.drain(one.faults)
+            continue
+        if one.what == "write":
+            world.write(one.process)
             continue
         if one.what == "die":
             open_calls = {call: process for call, process in open_calls.items() if process != one.process}

@@ -17,12 +17,12 @@ LONGEST = 0.4
 
 def test_what_was_acknowledged_is_stored_once(ships: Fleet) -> None:
     dice = random.Random()  # noqa: S311 - chance, not secrets
-    survivors = [ships.caller("--pause", "0.002", host=host) for host in range(HOSTS)]
+    survivors = [ships.caller("--pause", "0.005", host=host) for host in range(HOSTS)]
     for number in range(KILLS):
         host = number % HOSTS
-        victims = [ships.caller("--pause", dice.choice(["0", "0.001"]), host=host)]
+        victims = [ships.caller("--pause", dice.choice(["0.0005", "0.002"]), host=host)]
         if number % 2:
-            victims.append(ships.drain(host))
+            victims.append(ships.drain(host=host))
         dice.shuffle(victims)
         for victim in victims:
             time.sleep(dice.uniform(0, LONGEST))

@@ -163,3 +163,44 @@ def test_feedback_that_is_written_before_its_call(ships: Fleet) -> None:
         ships.drained(host)
     (row,) = Tables.read(ships.url).calls
     assert row["user_feedback"] == "thumbs_down"
+
+
+def test_calls_that_the_database_refuses_until_it_is_mended(ships: Fleet) -> None:
+    with refusing_some(ships.url):
+        callers = [ships.caller(host=host) for host in range(HOSTS)]
+        time.sleep(0.5)
+        for caller in callers:
+            ended(caller)
+    kept = sum(ships.status(host)["quarantined_records"] for host in range(HOSTS))
+    names = read_all(ships.ledgers).keys()
+    assert kept >= sum(name.endswith("-7") for name in names) > 0
+    assert {row["request_id"] for row in Tables.read(ships.url).calls} == {
+        name for name in names if not name.endswith("-7")
+    }
+    for host in range(HOSTS):
+        assert ships.drain("--quarantined", host=host).wait(20) == 0
+    require_all(ships.url, read_all(ships.ledgers))
+
+
+@contextmanager
+def refusing_some(url: str) -> Iterator[None]:
+    """A database that takes no call that is somebody's seventh, for as long."""
+    when = "NEW.request_id LIKE '%-7'"
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(make_url(url).database or "")) as connection:
+            connection.execute(
+                f"CREATE TRIGGER seven BEFORE INSERT ON ai_request_logs WHEN {when} "
+                "BEGIN SELECT RAISE(ABORT, 'no sevens'); END"
+            )
+            yield
+            connection.execute("DROP TRIGGER seven")
+        return
+    with psycopg.connect(url, autocommit=True) as connection:
+        body = "BEGIN RAISE EXCEPTION 'no sevens' USING ERRCODE = 'check_violation'; END"
+        connection.execute(f"CREATE FUNCTION seven() RETURNS trigger LANGUAGE plpgsql AS $$ {body} $$")
+        connection.execute(
+            "CREATE TRIGGER seven BEFORE INSERT ON ai_request_logs FOR EACH ROW "
+            f"WHEN ({when}) EXECUTE FUNCTION seven()"
+        )
+        yield
+        connection.execute("DROP FUNCTION seven() CASCADE")

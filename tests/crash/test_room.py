@@ -89,7 +89,8 @@ def end_and_account(ships: Fleet, caller: subprocess.Popen[str]) -> int:
 
 def account(ships: Fleet) -> int:
     """Drain, and require that exactly what is missing is counted as dropped."""
-    status = ships.drained()
+    ships.drained()
+    status = ships.status()
     least, most = missing_events(ships.url, read_all(ships.ledgers))
     counted: int = status["dropped_calls"] + status["dropped_events"]
     assert 0 < least <= counted <= most
