@@ -55,11 +55,11 @@ def _memory(where: Places, calls: int) -> None:
         with where.fresh(kind) as place:
             output = place.run("benchmarks.recorder.producer", str(calls))
             samples = backlog.said(output)[:-1]
-        early, late = samples[1], samples[-1]
+        early, late = samples[len(samples) // 4], samples[-1]
         most = max(sample["own"] for sample in samples)
         middle = statistics.median(sample["own"] for sample in samples)
         print(
-            f"{kind:12}own {early['own']:.0f} after a tenth, {late['own']:.0f} at the end, "
+            f"{kind:12}own {early['own']:.0f} after a quarter, {late['own']:.0f} at the end, "
             f"median {middle:.0f}, most {most:.0f}; mapped {late['mapped']:.0f}; "
             f"{calls / late['seconds']:,.0f} calls/s"
         )

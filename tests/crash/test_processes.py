@@ -18,6 +18,7 @@ import pytest
 from crash.check import Tables, require_all
 from crash.fleet import Fleet
 from crash.ledger import read_all
+from crash.size import LONG
 
 PROMPTLY = 10.0
 """Seconds for a process to end: the recorder may take five of them."""
@@ -156,7 +157,7 @@ def test_an_end_that_comes_after_its_call_was_declared_interrupted(forking_ships
     require_stored(forking_ships)
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("method", ["fork", "spawn", *(["forkserver"] if LONG else [])])
 def test_multiprocessing(forking_ships: Fleet, method: str) -> None:
     script = f"""
         import multiprocessing
@@ -213,6 +214,8 @@ SERVERS = {
     "uvicorn": "uvicorn --workers 2 --limit-max-requests 25 --timeout-worker-healthcheck 1 --lifespan off --port {port} crash.host:asgi",
     "granian": "granian --interface asgi --workers 2 --port {port} --respawn-interval 0.1 --no-ws crash.host:asgi",
 }
+SHORT = ("gunicorn", "uvicorn", "granian")
+"""Those of the short form."""
 CLIENTS = 3
 REQUESTS = 40
 """Requests of each client, at the least."""
@@ -226,7 +229,7 @@ PATIENCE = 15.0
 """Seconds that a server may take to recycle a worker."""
 
 
-@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("server", SERVERS if LONG else SHORT)
 def test_web_servers_that_recycle_their_workers(forking_ships: Fleet, server: str) -> None:
     port = free_port()
     process = forking_ships.start(

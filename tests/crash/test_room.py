@@ -13,12 +13,13 @@ import pytest
 from crash.check import missing_events
 from crash.fleet import Fleet, ended, fleet
 from crash.ledger import read_all
+from crash.size import LONG
 
 DISK = 12 * 2**20
 """Bytes of the small disk."""
 
 
-@pytest.fixture(params=["disk", "limit"])
+@pytest.fixture(params=["disk", "limit"] if LONG else ["disk"])
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path | None]:
     """A small disk of our own; ``None`` where we may not mount one, for a limit to the size of files."""
     if request.param == "limit":
