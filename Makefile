@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 RUN := .venv/bin/python -m
 QUIET_PIP := $(RUN) pip install --quiet --disable-pip-version-check
 
-.PHONY: help install demo test check fmt lint types imports pytest bench-import size clean
+.PHONY: help install demo test check fmt lint types imports pytest crash bench-import bench-recorder size clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -40,6 +40,12 @@ imports: .venv/.dev ## the layers hold
 
 pytest: .venv/.dev ## tests only, on SQLite and PostgreSQL
 	$(RUN) pytest -q
+
+crash: .venv/.dev ## the crash tests at length: hundreds of kills, restarts and cut connections
+	CRASH_KILLS=200 $(RUN) pytest -q tests/crash
+
+bench-recorder: .venv/.dev ## what the recorder costs and keeps, beside floors and peers
+	PYTHONPATH=tests $(RUN) benchmarks.recorder
 
 bench-import: .venv/.dev ## what importing and constructing costs, beside an empty interpreter
 	$(RUN) benchmarks.imports
