@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from cajanegra.analysis.classify import Classifier
 from cajanegra.analysis.knowledge import KnowledgeBase
 from cajanegra.errors import SettingsError
-from cajanegra.ports import CallLog, CallStore
+from cajanegra.ports import CallLog, CallStore, Patterns
 from cajanegra.recording.assembler import Assembler
 from cajanegra.recording.writer import Writer
 from cajanegra.settings import Provider, Settings
@@ -36,7 +38,22 @@ def store_opener(settings: Settings) -> Callable[[], CallStore]:
 def new_writer(settings: Settings) -> Writer:
     """A writer of its own queue into the settings' database."""
     redacted = settings.capture.content != "full"
-    return Writer(store_opener(settings), Assembler(KnowledgeBase(), redacted_content=redacted))
+    return Writer(store_opener(settings), Assembler(new_knowledge(settings), redacted_content=redacted))
+
+
+def new_knowledge(settings: Settings) -> KnowledgeBase:
+    """What is known about failures, the user's own entries first."""
+    from cajanegra.analysis.knowledge import OwnEntry
+
+    own = [OwnEntry(**msgspec.structs.asdict(entry)) for entry in settings.knowledge.entries]
+    return KnowledgeBase(settings.knowledge.language, own)
+
+
+def new_patterns(settings: Settings) -> Patterns:
+    """What failures have in common, and what is known about it."""
+    from cajanegra.analysis.patterns import PatternBook
+
+    return PatternBook(new_knowledge(settings))
 
 
 def new_engine(settings: Settings, log: CallLog) -> Engine:
@@ -45,7 +62,7 @@ def new_engine(settings: Settings, log: CallLog) -> Engine:
     from cajanegra.recovery.engine import Engine
 
     limits = settings.recovery
-    return Engine(log, KnowledgeBase(), Policy(attempts=limits.attempts, timeout=limits.timeout))
+    return Engine(log, new_knowledge(settings), Policy(attempts=limits.attempts, timeout=limits.timeout))
 
 
 def new_routes(settings: Settings) -> list[Route]:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from cajanegra.domain.failure import FailureKind
 from cajanegra.errors import SettingsError
 
 DEFAULT_FILE = "cajanegra.toml"
@@ -67,6 +68,36 @@ class Capture(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     content: Literal["none", "redacted", "full"] = "none"
 
 
+class KnowledgeEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[[knowledge.entries]]``: what you know of failures yourself; holds where all that is given fits."""
+
+    cause: Annotated[str, msgspec.Meta(min_length=1, max_length=1_000)]
+    """Why they happen."""
+    action: Annotated[str, msgspec.Meta(min_length=1, max_length=1_000)]
+    """What to do about them."""
+    provider: Name | None = None
+    """Only failures of this provider."""
+    kind: FailureKind | None = None
+    """Only failures of this kind."""
+    code: str | None = None
+    """Only failures with this code of the provider's own, whatever the case."""
+    contains: Annotated[str, msgspec.Meta(min_length=3, max_length=500)] | None = None
+    """Only failures with these words in the message, whatever the case."""
+    name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9_]{1,60}$")] | None = None
+    """Gives them a pattern of their own, ``{provider}_{name}``."""
+    recover: Literal["retry", "fallback", "simplify", "none"] | None = None
+    """What to do first about them."""
+
+
+class Knowledge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[knowledge]``: what is said about why calls fail."""
+
+    language: Literal["en", "es"] = "en"
+    """The language in which causes and actions are written down."""
+    entries: tuple[KnowledgeEntry, ...] = ()
+    """What you know yourself; the first that fits goes before everything else."""
+
+
 class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``[retention]``: how long calls are kept."""
 
@@ -76,6 +107,7 @@ class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 _HINTS = {
     "[a-z0-9_-]{1,20}": "a provider's name is 1 to 20 of a-z, 0-9, _ and -",
     "^https?://": "must be a URL that begins with http:// or https://",
+    "[a-z0-9_]{1,60}": "the name of a pattern is 1 to 60 of a-z, 0-9 and _",
 }
 """What a value must look like, in words where the rule is a regular expression."""
 
@@ -86,6 +118,7 @@ _SECTIONS: dict[str, Any] = {
     "recovery": Recovery,
     "capture": Capture,
     "retention": Retention,
+    "knowledge": Knowledge,
 }
 
 
@@ -109,6 +142,7 @@ class Settings:
     recovery: Recovery
     capture: Capture
     retention: Retention
+    knowledge: Knowledge
 
     def __init__(self, **sections: Any) -> None:
         self.file, values = _read_file()
@@ -137,6 +171,12 @@ class Settings:
         for name in names:
             if names.count(name) > 1:
                 raise SettingsError(f"two providers are named {name!r}; give each a name of its own")
+        for number, entry in enumerate(self.knowledge.entries):
+            if not (entry.provider or entry.kind or entry.code or entry.contains):
+                raise SettingsError(
+                    f"knowledge.entries[{number}] would hold for every failure; "
+                    "give it a provider, kind, code or contains"
+                )
         where = [("recovery.chain", name) for name in self.recovery.chain]
         where += [(f"models.{alias}", name) for alias, models in self.models.items() for name in models]
         for setting, name in where:

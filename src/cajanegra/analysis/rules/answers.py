@@ -1,0 +1,167 @@
+"""What came back: nothing, half of it, something else."""
+
+from __future__ import annotations
+
+from cajanegra.analysis.phrases import Rule
+from cajanegra.domain.failure import FailureKind as Kind
+
+ANSWERS_CUT: tuple[Rule, ...] = (
+    Rule(
+        "answer_cut_at_max_tokens",
+        Kind.INVALID_RESPONSE,
+        (
+            "length limit was reached",
+            "finish reason (length|max tokens)",
+            "(output|response|answer|completion|reply) .. (truncated|cut off|incomplete|too long)",
+            "max tokens .. reached",
+            "(token|output|length) limit (was |is |)reached",
+            "maximum output tokens",
+            "incomplete .. max (output |)tokens",
+        ),
+        "the answer is longer than was allowed: asking for less, or allowing more, helps",
+        recover="simplify",
+    ),
+)
+
+ANSWERS: tuple[Rule, ...] = (
+    Rule(
+        "answer_empty",
+        Kind.INVALID_RESPONSE,
+        (
+            "(empty|blank|null|no) (llm |model |text |assistant |api |message |)(response|content|output|completion|answer|choices|candidates|message|reply|generations|text|result)",
+            "(response|content|output|answer|completion|choices|message|reply|candidates|text|body) .. (empty|null|none|blank)",
+            "none or empty",
+            "(returned|received|got|produced|generated|return|with) (an |a |)(empty|no|null|nothing|none|blank)",
+            "did(n't| not) (return|produce|generate|contain|provide|include|have) .. (response|content|output|text|choices|message|candidates|answer|parts)",
+            "(no|without) .. (returned|generated|received|found in response)",
+            "nonetype object",
+            "none type object",
+            "(cannot|can't) read propert(y|ies) .. (undefined|null)",
+            "(is|was) (undefined|not iterable)",
+            "list index out of range",
+            "response missing",
+            "missing .. (choices|content|candidates) .. response",
+        ),
+        "an answer came and there is nothing in it",
+        unless=("api key", "request body"),
+    ),
+    Rule(
+        "answer_schema_pydantic_json",
+        Kind.INVALID_RESPONSE,
+        (
+            "validation error(s|) for .. invalid json",
+            "json invalid",
+            "invalid json .. (expected|eof|trailing|control|key)",
+        ),
+        "pydantic says that the text it was given is not JSON",
+    ),
+    Rule(
+        "answer_json_extra_data",
+        Kind.INVALID_RESPONSE,
+        ("extra data", "trailing (characters|data)", "after json", "non whitespace character after"),
+        "something stands behind the JSON of the answer",
+    ),
+    Rule(
+        "answer_json_cut",
+        Kind.INVALID_RESPONSE,
+        (
+            "unterminated string",
+            "eof while parsing",
+            "unexpected end of .. (json|input|data|string)",
+            "incomplete json",
+            "truncated json",
+            "unclosed",
+        ),
+        "the JSON of the answer ends within a value",
+    ),
+    Rule(
+        "answer_not_json",
+        Kind.INVALID_RESPONSE,
+        ("expecting value",),
+        "Python's parser found no JSON at all where an answer was to be",
+    ),
+    Rule(
+        "answer_json_malformed",
+        Kind.INVALID_RESPONSE,
+        (
+            "expecting (property name|delimiter|* delimiter|comma|colon|double|object|array)",
+            "expecting .. delimiter",
+            "expecting property",
+            "invalid (control character|escape|\\\\escape|character|literal|number|unicode)",
+            "(unexpected|invalid) (token|character|non whitespace|identifier|end of)",
+            "(not|n't|invalid|malformed|bad|broken|unparseable|no|unparsable|non) (a |)(valid |)json",
+            "json .. (decode|parse|parsing|syntax|malformed|invalid|could not|error|failed|not valid|repair)",
+            "(parse|parsing|decode|decoding|extract|extracting|find|load) .. json",
+            "is not valid json",
+            "(unexpected |invalid |wrong |)content type",
+            "attempt to decode json",
+            "syntax error",
+            "json object",
+            "expected value at line",
+        ),
+        "an answer came that was to be JSON and is not",
+        unless=(
+            "response format",
+            "json payload",
+            "json body",
+            "does not support",
+            "not support",
+            "must contain the word",
+        ),
+    ),
+    Rule(
+        "answer_unparseable",
+        Kind.INVALID_RESPONSE,
+        (
+            "(not|n't|failed to|unable to|can't|cannot) (parse|decode|read|understand|deserialize|extract|convert|process) .. (output|response|answer|completion|reply|text|result|content|data|message|chunk|event|stream|body)",
+            "error (parsing|decoding|reading|extracting|processing) .. (output|response|answer|completion|reply|text|result|content|data|chunk|event|stream|body)",
+            "(output|answer|response) parser",
+            "output parsing",
+            "parsing .. (failed|error)",
+            "(error|failed) (while |)parsing",
+            "(malformed|unexpected|invalid|unparseable|unrecognized|bad) (llm |model |api |server |)(response|output|answer|completion|chunk|event|reply|format)",
+            "invalid format .. missing",
+            "missing action after thought",
+            "not enough values to unpack",
+            "key error",
+            "can't decode",
+            "unicode decode",
+            "invalid argument .. (json|response)",
+        ),
+        "an answer came and cannot be read",
+    ),
+    Rule(
+        "answer_schema_mismatch",
+        Kind.SCHEMA_VALIDATION,
+        (
+            "validation error(s|)",
+            "(not|n't|doesn't|did not|didn't|failed to) (match|conform|adhere|validate|comply) .. (schema|type|model|format|expected)",
+            "schema (validation|mismatch|violation|error)",
+            "failed .. validation",
+            "(output|result|response|type|structured output|model output) validation",
+            "validation (failed|failure|exception)",
+            "input should be",
+            "input type",
+            "field required",
+            "required property",
+            "missing required (field|fields|property|key|keys)",
+            "(is not of type|is not one of)",
+            "no object generated",
+            "additional properties are not allowed",
+            "no matching tool call",
+        ),
+        "an answer was parsed and had another shape",
+    ),
+    Rule(
+        "refusal",
+        Kind.REFUSAL,
+        (
+            "(model|assistant|llm|claude|gpt) (has |)refus(ed|es|al)",
+            "refusal",
+            "declined to (answer|respond|help)",
+            "(can't|cannot|unable to) (help|assist) with (that|this)",
+        ),
+        "the model itself declined",
+    ),
+)
+"""What was wrong with an answer; the same words beside a status of 4xx are about the request."""
