@@ -117,6 +117,7 @@ EXAMPLES: tuple[tuple[str, str], ...] = (
     ("trailing_whitespace", "messages: final assistant content cannot end with trailing whitespace"),
     ("cache_control", "A maximum of 4 blocks with cache_control may be provided. Found 5."),
     ("empty_content", "messages: text content blocks must be non-empty"),
+    ("item_not_found", "Previous response with id 'resp_1' not found."),
     ("wrong_endpoint", "Invalid URL (POST /v1/v1/chat/completions)"),
     ("tool_request_invalid", "tool_choice was set to something strange"),
     ("parameter_unsupported", "Unsupported value: 'temperature' does not support 0.2 with this model."),
@@ -126,6 +127,7 @@ EXAMPLES: tuple[tuple[str, str], ...] = (
     ("prompt_blocked", "Invalid prompt: your prompt was flagged as potentially violating our usage policy."),
     ("content_filter", "Rejected by the safety system"),
     ("model_retired", "The model `m-1` has been decommissioned and is no longer supported."),
+    ("model_access_denied", "This model is not available in your subscription tier"),
     ("model_not_serverless", "Unable to access non-serverless model acme/m-405B."),
     (
         "model_too_large_to_load",

@@ -33,7 +33,7 @@ _UNIT = (
 _VARIABLE = re.compile(
     r"(?P<url>\b(?:https?|wss?)://[^\s\"'<>)\]]+)"
     r"|\\?(?P<quote>[\"`\u201c\u2018])(?P<quoted>[^\"`\u201d\u2019\n]{0,1000})(?:[\"`\u201d\u2019]|\Z)"
-    r"|(?<!\w)'(?P<single>[^'\n]{0,1000})(?:'(?!\w)|\Z)"
+    r"|(?<![\w\])}>])'(?P<single>[^'\n]{0,1000})'(?!\w)"
     r"|(?P<path>\b[A-Za-z_]{3,30})(?:\.\d+|\[\d+\])[\w.\[\]]*+"
     rf"|(?<!{_PART})(?:{_PART}*?[\d*@\\]{_PART}*+|[\w.-]+/{_PART}*?[A-Z._:-]{_PART}*+|~?/[\w./-]+"
     rf"|[\w.-]+:(?:latest|free|instruct|cloud|beta)\b){_UNIT}"

@@ -2,8 +2,8 @@
 
 A phrase is a row of words that stand together in the message, whatever signs are between them: ``rate limit``
 is in ``Rate limit reached``, ``rate_limit_error`` and ``RateLimitError``. ``(a|b)`` is either, ``(a|)`` may
-be missing, `` .. `` is up to 80 characters of the same sentence, ``*`` is a masked value. Every search is linear
-in the text.
+be missing, `` .. `` is up to 80 characters of the same sentence, ``*`` is a masked value. Every search is
+linear in the text.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ _SUFFIX = re.compile(
 )
 _SUFFIX_WORDS = ("id", "status", "retry", "attempt", "reset", "model group", "param:")
 _ADVICE = re.compile(
-    r"(?:please|visit|see\b|learn more|try\b|retry|check|consider|make sure|ensure|did you|also\b|read\b|refer"
+    r"(?:please|visit|see\b|learn more|try\b|retry|check|consider|make sure|ensure|did you|also\b|refer"
     r"|for (?:more|further|details|additional|troubleshooting|information|help)|you (?:can|may|should)"
     r"|if (?:you|the|this|it)|to (?:increase|learn|continue|fix|resolve|download|monitor|use)|need more"
     r"|more information|contact|add\b|upgrade|sorry|find\b|go to|go here|docs?\b|documentation)",
@@ -141,7 +141,7 @@ def _innermost(text: str, depth: int = _MAX_DEPTH) -> str:
             best, best_rank = said, rank
     if best and (best_rank[0] or is_vague(_without_wrapping(head))):
         return best
-    return head if best and _has_letters(head) else best or text
+    return head if best and _says_something(head) else best or text
 
 
 def _fields(text: str) -> Iterator[tuple[str, str]]:
@@ -174,6 +174,17 @@ def _without_wrapping(text: str) -> str:
         if found and _has_letters(text[: found.start()]):
             text = text[: found.start()]
     return text.rstrip(" \n\t\"'`").lstrip()
+
+
+def _says_something(head: str) -> bool:
+    """Whether more than prefixes stands before an object."""
+    head = head.strip()
+    for _ in range(_MAX_PREFIXES):
+        found = _PREFIX.match(head)
+        if not found or not found.end():
+            break
+        head = head[found.end() :]
+    return _has_letters(head)
 
 
 def _has_letters(text: str) -> bool:

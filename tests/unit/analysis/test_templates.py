@@ -127,7 +127,7 @@ def test_no_text_raises(message: str) -> None:
     "piece",
     [
         *("a", " ", "\n", ".", "/", "'", '"', "`", "\\", "{", "[", "(", "<", "*", "0", "é", "-", "=", ":"),
-        *('{"message":"', "\\\"message\\\":\\\"", "error: ", "Error: ", "a.b.", "AError", "A", "a/", "a_", "a ", "1 "),
+        *('{"message":"', '\\"message\\":\\"', "error: ", "Error: ", "a.b.", "AError", "A", "a/", "a_", "a ", "1 "),
         *("[x] ", "[x]", "(status", "request id ", "retrying ", "model a not ", "messages.1", "https://", "a:b "),
         *("<title>", "(Caused by ", "SSLError(1, '", "error (", "a.1.", "'a' ", "x='", "{a: ", "bearer ", "password="),
         *("(Request ID ", "received model group", "failed with status code ", "- ", "\n at ", "request to "),

@@ -8,7 +8,7 @@ from cajanegra.analysis.rules.answers import ANSWERS as ANSWERS
 from cajanegra.analysis.rules.answers import ANSWERS_CUT
 from cajanegra.analysis.rules.limits import LIMITS
 from cajanegra.analysis.rules.network import NETWORK, NETWORK_CAUSES
-from cajanegra.analysis.rules.requests import REQUESTS, TOOLS
+from cajanegra.analysis.rules.requests import REQUESTS, REQUESTS_BROAD, TOOLS
 from cajanegra.analysis.rules.service import SERVICE
 from cajanegra.analysis.rules.vague import VAGUE as VAGUE
 
@@ -18,6 +18,7 @@ RULES: tuple[Rule, ...] = (
     *TOOLS,
     *REQUESTS,
     *ACCESS,
+    *REQUESTS_BROAD,
     *SERVICE,
     *NETWORK,
     *ANSWERS_CUT,

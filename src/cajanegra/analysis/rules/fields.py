@@ -127,6 +127,8 @@ EXCEPTIONS: dict[str, Kind] = {
     "ConnectionError": Kind.CONNECTION,
     "ClientConnectionError": Kind.CONNECTION,
     "NetworkError": Kind.CONNECTION,
+    "ReadError": Kind.CONNECTION,
+    "WriteError": Kind.CONNECTION,
     "URLError": Kind.CONNECTION,
     "MemoryError": Kind.OUT_OF_MEMORY,
     "APIError": Kind.SERVER_ERROR,

@@ -123,6 +123,8 @@ LIMITS: tuple[Rule, ...] = (
             "api usage limits",
             "trial key",
             "prompt tokens limit exceeded",
+            "usage is required",
+            "(credit|key) limit exceeded",
             "upgrade .. plan",
         ),
         "an allowance of a plan or of a longer window is used up",

@@ -217,6 +217,7 @@ REQUESTS: tuple[Rule, ...] = (
         ),
         "the model reads no pictures or files",
         recover="fallback",
+        unless=("safety",),
     ),
     Rule(
         "image_unreadable",
@@ -295,9 +296,19 @@ REQUESTS: tuple[Rule, ...] = (
             "contents is not specified",
             "must include at least one parts field",
             "nothing to",
+            "too short messages",
         ),
         "a message or the whole prompt is empty",
         unless=("response", "completion", "answer", "output", "candidate", "choices"),
+    ),
+    Rule(
+        "item_not_found",
+        Kind.INVALID_REQUEST,
+        (
+            "(response|conversation|thread|file|item|assistant|vector store|cached content|previous response) .. not found",
+        ),
+        "the request names something that the provider does not keep, or no longer",
+        unless=("model", "tool", "function", "api key"),
     ),
     Rule(
         "wrong_endpoint",
@@ -312,7 +323,7 @@ REQUESTS: tuple[Rule, ...] = (
             "operation does not work with",
             "operation .. not (work|supported)",
             "(endpoint|path|route|url) .. (not found|does not exist|unsupported|not supported|invalid|incorrect|no longer)",
-            "(unsupported|unknown|invalid|incorrect|unexpected) (endpoint|path|route|operation|api version|method)",
+            "(unsupported|unknown|invalid|incorrect|unexpected) (endpoint|path|route|api version|method)",
             "no such (endpoint|route|path)",
             "did you mean to use .. completions",
             "api version .. (not supported|invalid|unsupported|not found|required)",
@@ -320,13 +331,16 @@ REQUESTS: tuple[Rule, ...] = (
             "protocol .. missing",
             "(unsupported|missing|invalid) .. protocol",
             "invalid .. scheme",
-            "not support (this |the |)endpoint",
+            "not support (this |the |)(endpoint|chat|completions|completion|embeddings|generate)",
             "no route matched",
         ),
         "the request went to a place that does not take it",
         recover="fallback",
         unless=("is not found for api version",),
     ),
+)
+
+REQUESTS_BROAD: tuple[Rule, ...] = (
     Rule(
         "tool_request_invalid",
         Kind.TOOL_CALL,
@@ -346,6 +360,8 @@ REQUESTS: tuple[Rule, ...] = (
             "unsupported (parameter|parameters|value|argument|field|option|response format|content type|type|params)",
             "(parameter|parameters|argument|arguments|value|field|option|setting|feature|format|params) .. (not supported|unsupported|isn't supported|not currently supported|not available|not allowed|not permitted|deprecated)",
             "extra (inputs|fields|parameters|input|field)",
+            "input validation error",
+            "(messages|model|max tokens|body|prompt|input|tools|system|temperature) .. field required",
             "(unrecognized|unknown|unexpected|unsupported) (request |keyword |)(argument|arguments|parameter|parameters|name|field|fields|property|properties|key|keys|option|variant)",
             "(is|are) not supported (with|for|by|on) (this|the|that) (model|endpoint|deployment|api)",
             "not support(ed|) .. (parameter|parameters|temperature|top p|response format|json mode|json|logprobs|stop|streaming|system|penalty|reasoning|effort|structured|value|with this model|when)",
@@ -365,3 +381,4 @@ REQUESTS: tuple[Rule, ...] = (
         unless=("model .. is not supported",),
     ),
 )
+"""What tells only the kind, and is asked after what tells more."""

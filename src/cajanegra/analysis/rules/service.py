@@ -69,6 +69,7 @@ SERVICE: tuple[Rule, ...] = (
             "too busy",
             "server busy",
             "queue (is |)(full|limit)",
+            "no server(s|) (is|are) available",
             "maximum pending requests",
             "try again later .. (load|demand)",
             "(status|code|error) unavailable",
