@@ -73,9 +73,9 @@ install: .venv/.dev ## everything needed to work on the project
 # The tools to compare with have needs of their own, which must not change what the project is tested with.
 .venv-bench/.errors: pyproject.toml | .venv
 	@.venv/bin/python -m venv .venv-bench
-	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --editable .
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --editable . 2>/dev/null
 	@for peer in drain3 litellm; do \
-		.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check $$peer \
+		.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check $$peer 2>/dev/null \
 		|| echo "$$peer could not be installed and is left out" >&2; done
 	@touch $@
 

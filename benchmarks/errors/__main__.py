@@ -32,9 +32,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = [json.loads(line) for line in arguments.file.read_text(encoding="utf-8").splitlines()]
     bare = [{**row, "http_status": None, "exception_type": None} for row in rows]
-    print(
-        f"{len(rows)} failures; µs are medians of the best of {ROUNDS} rounds, nothing remembered between them"
-    )
+    print(f"{len(rows)} failures; µs are medians of the best of {ROUNDS} rounds, nothing remembered")
     print(f"{'':28}{''.join(f'{name:>16}' for name in COLUMNS)}{'µs':>8}")
     for name, make in READERS.items():
         for what, given in (("all fields", rows), ("message alone", bare)):

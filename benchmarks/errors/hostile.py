@@ -68,7 +68,7 @@ def many() -> Iterator[str]:
         if number in (DISTINCT // 10, DISTINCT - 1):
             peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     yield (
-        f"{DISTINCT:,} different messages: {len(names):,} patterns, {book.overflowed:,} failures in the rest; "
+        f"{DISTINCT:,} different messages: {len(names):,} patterns, {book.overflowed:,} in the rest; "
         f"the process took {peaks[0]:.0f} MB after a tenth of them and {peaks[1]:.0f} MB at the end"
     )
 

@@ -6,7 +6,8 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 from urllib.parse import urlsplit
@@ -260,7 +261,7 @@ def _explain(name: str, kind: Any, message: str) -> str:
         return f"{setting}: {reason.lower()}; choose one of {_choices(name, kind, setting)}"
     unknown = re.search(r"unknown field `(.+)`", reason)
     if unknown:
-        struct = Provider if name == "providers" else kind
+        struct = _struct(name, kind, setting)
         return f"{setting}.{unknown[1]} is not a setting{_suggestion(unknown[1], struct.__struct_fields__)}"
     for pattern, hint in _HINTS.items():
         if pattern in reason:
@@ -269,9 +270,24 @@ def _explain(name: str, kind: Any, message: str) -> str:
 
 
 def _choices(name: str, kind: Any, setting: str) -> str:
-    struct = Provider if name == "providers" else kind
-    field = setting.rpartition(".")[2]
-    return ", ".join(get_args(get_type_hints(struct)[field]))
+    field = get_type_hints(_struct(name, kind, setting))[setting.rpartition(".")[2]]
+    return ", ".join(_values(field))
+
+
+def _struct(name: str, kind: Any, setting: str) -> Any:
+    """The struct in which a setting stands."""
+    in_list = {"providers": Provider, "knowledge": KnowledgeEntry}
+    return in_list[name] if "[" in setting else kind
+
+
+def _values(kind: Any) -> Iterator[str]:
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        yield from kind
+    for part in get_args(kind):
+        if isinstance(part, str):
+            yield part
+        else:
+            yield from _values(part)
 
 
 def _require_known(name: str, known: Mapping[str, Any], what: str) -> None:

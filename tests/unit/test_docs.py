@@ -22,6 +22,8 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
         ("[recovery]", settings.Recovery),
         ("[capture]", settings.Capture),
         ("[retention]", settings.Retention),
+        ("[knowledge]", settings.Knowledge),
+        ("[[knowledge.entries]]", settings.KnowledgeEntry),
     ],
 )
 def test_every_setting_is_documented(heading: str, section: type[settings.Database]) -> None:

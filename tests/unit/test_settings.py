@@ -119,3 +119,29 @@ def test_a_section_must_be_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAJANEGRA_DATABASE", "sqlite://")
     with pytest.raises(SettingsError, match="database: expected `object`, got `str`"):
         Settings()
+
+
+def test_own_knowledge_is_read() -> None:
+    entry = {"kind": "timeout", "cause": "The tunnel is slow.", "action": "Wait.", "name": "slow_tunnel"}
+    knowledge = Settings(knowledge={"language": "es", "entries": [entry]}).knowledge
+    assert knowledge.language == "es"
+    assert (knowledge.entries[0].kind, knowledge.entries[0].name) == ("timeout", "slow_tunnel")
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"cause": "x", "action": "y"}, "knowledge.entries[0] would hold for every failure"),
+        ({"cause": "x", "kind": "timeout"}, "action"),
+        (
+            {"cause": "x", "action": "y", "kind": "weather"},
+            "knowledge.entries[0].kind: invalid enum value 'weather'; choose one of rate_limit, quota_exhausted",
+        ),
+        ({"cause": "x", "action": "y", "kind": "timeout", "name": "Night Job"}, "the name of a pattern is"),
+        ({"cause": "x", "action": "y", "kind": "timeout", "recover": "pray"}, "choose one of retry"),
+        ({"cause": "x", "action": "y", "kind": "timeout", "becuase": "z"}, "becuase is not a setting"),
+    ],
+)
+def test_knowledge_that_cannot_be_used_is_refused(entry: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        Settings(knowledge={"entries": [entry]})

@@ -173,7 +173,11 @@ def _without_wrapping(text: str) -> str:
         found = _SUFFIX.search(text, start)
         if found and _has_letters(text[: found.start()]):
             text = text[: found.start()]
-    return text.rstrip(" \n\t\"'`").lstrip()
+    text = text.rstrip(" \n\t\"'`").lstrip()
+    for opening, closing in ("()", "[]", "{}"):
+        if text.endswith(closing) and text.count(opening) < text.count(closing):
+            text = text[:-1].rstrip()
+    return text
 
 
 def _says_something(head: str) -> bool:
