@@ -15,6 +15,7 @@ EXAMPLES: tuple[tuple[str, str], ...] = (
     ("tls_certificate", "tls: failed to verify certificate: x509: certificate signed by unknown authority"),
     ("tls_cut", "[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred in violation of protocol (_ssl.c:1002)"),
     ("tls", "sslv3 alert handshake failure"),
+    ("proxy_unreachable", "ProxyError('Cannot connect to proxy.', OSError('Tunnel connection failed: 407'))"),
     ("gpu_out_of_memory", "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 3.50 GiB."),
     ("host_out_of_memory", "model requires more system memory (21.5 GiB) than is available (7.7 GiB)"),
     (

@@ -16,6 +16,7 @@ _DELAY = re.compile(
     r"(?:(\d{1,9}(?:\.\d{1,9})?) ?(ms|milliseconds?|s|seconds?|minutes?|hours?)\b)?",
     re.IGNORECASE,
 )
+_DELAY_WORDS = ("try again", "retry", "wait", "available", "reset")
 _SECONDS = {"ms": 0.001, "mil": 0.001, "s": 1.0, "sec": 1.0, "min": 60.0, "hou": 3600.0}
 """Length of a unit of time by the first letters of its name."""
 
@@ -69,6 +70,9 @@ def _delays(errors: list[Mapping[str, Any]]) -> Iterator[Any]:
 
 
 def _delay_in(message: str) -> float | None:
+    lowered = message.lower()
+    if not any(word in lowered for word in _DELAY_WORDS):
+        return None
     found = _DELAY.search(message)
     if not found or not any(found.groups()[:3]):
         return None

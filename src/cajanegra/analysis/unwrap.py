@@ -23,7 +23,7 @@ _RANKS = {
 }
 """The names under which errors carry their words, and which of two is the more telling."""
 _FIELD = re.compile(
-    r"[\"']?\b(raw|error_?message|error_?description|message|msg|description|errors?|details?)[\"']?"
+    r"\b(raw|error_?message|error_?description|message|msg|description|errors?|details?)[\"']?"
     r"\s{0,20}[:=]\s{0,20}\[?([\"'])",
     re.IGNORECASE,
 )
@@ -33,7 +33,7 @@ _STRING = {
 }
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "r": "\n", "t": " "}
-_INPUT = re.compile(r"[\"']?(?:failed_generation|input_value)[\"']?\s{0,3}[:=]")
+_INPUT = re.compile(r"(?:failed_generation|input_value)[\"']?\s{0,3}[:=]")
 """What stands behind it is what the model or the user wrote, not what went wrong."""
 _QUOTES_ITS_INPUT = re.compile(r"\b(?:pars(?:e|ing)|validation errors? for|decod(?:e|ing))\b", re.IGNORECASE)
 _TITLE = re.compile(r"<(?:title|h1)[^>]{0,100}>\s{0,20}([^<]{1,200})", re.IGNORECASE)
@@ -47,6 +47,8 @@ _OBJECT = re.compile(
     r"\s?[\[{]{1,2}\s{0,20}(?:[\"'}]|\w{1,40}: )"  # JSON, a Python repr, a JavaScript object
     r"|\b\w{1,40}=[\"']|\(\w{1,40}: [\"(]"  # keyword arguments of Python and Swift
 )
+
+_OBJECT_SIGNS = ("{", "[", "='", '="', ': "', ": (")
 
 _REASON = (
     r"bad request|unauthorized|payment required|forbidden|not found|method not allowed|too many requests"
@@ -114,8 +116,8 @@ def core(message: str) -> str:
         text = html.unescape(title[1])
     elif "Traceback (most recent" in text:
         text = text.strip().rpartition("\n")[2]
-    elif found := _STACK.search(text):
-        text = text[: found.start()] if found.start() > _LEAST_LETTERS else text
+    elif "\n" in text and (found := _STACK.search(text)) and found.start() > _LEAST_LETTERS:
+        text = text[: found.start()]
     _, caused, cause = text.rpartition("(Caused by ")
     if caused:  # urllib3 prints an exception's arguments, strings and all
         text = _SIGNS.sub(" ", cause)
@@ -126,8 +128,9 @@ def core(message: str) -> str:
 
 def _innermost(text: str, depth: int = _MAX_DEPTH) -> str:
     """The words of the most telling error object in a text, or the text."""
-    text = _INPUT.split(text, maxsplit=1)[0] or text
-    opening = _OBJECT.search(text)
+    if "failed_generation" in text or "input_value" in text:
+        text = _INPUT.split(text, maxsplit=1)[0] or text
+    opening = _OBJECT.search(text) if any(sign in text for sign in _OBJECT_SIGNS) else None
     if opening is None:
         return text
     head = text[: opening.start()]

@@ -159,7 +159,8 @@ ANSWERS: tuple[Rule, ...] = (
         Kind.REFUSAL,
         (
             "(model|assistant|llm|claude|gpt) (has |)refus(ed|es|al)",
-            "refusal",
+            "(model|safety) refusal",
+            "refusal (was|is|message)",
             "declined to (answer|respond|help)",
             "(can't|cannot|unable to) (help|assist) with (that|this)",
         ),

@@ -26,7 +26,7 @@ VAGUE: tuple[Rule, ...] = (
         "bad_request",
         Kind.INVALID_REQUEST,
         (
-            "(bad|invalid|malformed|illegal|incorrect|improper|unacceptable|unprocessable) (request|value|values|type|types|argument|arguments|parameter|parameters|input|inputs|body|entity|message|messages|params|format|syntax|data|url|content)",
+            "(bad|invalid|malformed|illegal|incorrect|improper|unacceptable|unprocessable) (request|value|values|type|types|argument|arguments|parameter|parameters|input|inputs|body|entity|message|messages|params|format|syntax|data|url|content|option|options)",
             "(unsupported|not supported|unrecognized|illegal|not permitted|not allowed|not accepted|disallowed|forbidden)",
             "(missing|is |are |field |argument |parameter )(required|missing)",
             "required (field|parameter|argument|property)",
