@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any, Literal
 
 from cajanegra.domain.pattern import FirstMove
@@ -106,5 +104,8 @@ def _entries(provider: str, kind: str, cause: str | None, code: str | None) -> I
 @functools.cache
 def known_entries() -> Mapping[str, Any]:
     """The file's entries."""
+    import tomllib
+    from importlib.resources import files  # takes as long as the rest of this module together
+
     text = files("cajanegra.analysis").joinpath("knowledge.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)

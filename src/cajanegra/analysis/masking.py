@@ -39,9 +39,6 @@ _VARIABLE = re.compile(
     rf"|[\w.-]+:(?:latest|free|instruct|cloud|beta)\b){_UNIT}"
     r"|(?P<redacted>\[redacted\])"
 )
-_KEPT = re.compile(
-    r"(?:x509|base64|utf-?8|oauth2?|http/[12](?:\.[01])?|sha256|int32|int64)\W*", re.IGNORECASE
-)
 _RUN = re.compile(r"<\*>(?:(?:\s?[,;/|+x]\s?|\s|\sand\s|\sor\s)<\*>)+")
 _SPACE = re.compile(r"\s+")
 
@@ -61,7 +58,5 @@ def _mask(found: re.Match[str]) -> str:
     if quoted is not None:
         return quoted if quoted in API_WORDS else MASK
     token = found[0]
-    if _KEPT.fullmatch(token):
-        return token
     body = token.rstrip(".:?\\")
     return MASK + token[len(body) :] if found["url"] is None else MASK

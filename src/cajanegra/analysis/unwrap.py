@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterator
 
@@ -84,6 +83,7 @@ _PREFIXES = (
     r"(?:last error|details?|reason|message|body|response|caused by)\s?[:=]\s{0,3}",
     r"[^.:\n]{0,60}\bfailed with status code \d{3}[.:]?\s{1,3}",
     r"request to \S{1,300} failed,\s?",
+    r"content-type:? [\w/;=. -]{1,80}?\bbody:?\s{0,3}",
     r"(?:get|post|put) [\"'][^\"'\n]{1,300}[\"']:\s{0,3}",
     r"(?:\w{1,20} ){0,5}response was:\s{0,3}",
 )
@@ -113,6 +113,8 @@ def core(message: str) -> str:
     """The part of a message that says what went wrong, without wrappers and advice."""
     text = message[:MAX_MESSAGE]
     if text[:200].lstrip().startswith("<") and (title := _TITLE.search(text)):
+        import html  # only pages need it, and its table of names is large
+
         text = html.unescape(title[1])
     elif "Traceback (most recent" in text:
         text = text.strip().rpartition("\n")[2]

@@ -65,7 +65,7 @@ NETWORK_CAUSES: tuple[Rule, ...] = (
             "hostname .. not match",
             "host name mismatch",
             "(certificate|cert) .. (does not match|doesn't match|altnames)",
-            "x509",
+            "(verify|validate) certificate",
             "cert altname invalid",
             "pkix path",
         ),
