@@ -12,7 +12,7 @@ MAX_TEXT = 1_500
 """Characters that are masked; a template is cut at 255."""
 
 API_WORDS = frozenset((
-    "additionalProperties", "assistant", "audio", "auto", "cache_control", "choices", "content",
+    "NoneType", "additionalProperties", "assistant", "audio", "auto", "cache_control", "choices", "content",
     "developer", "enum", "file", "file_search", "format", "frequency_penalty", "function", "function_call",
     "functions", "image", "image_url", "images", "input", "input_audio", "inputs", "items", "json",
     "json_object", "json_schema", "logit_bias", "logprobs", "max_completion_tokens", "max_new_tokens",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from cajanegra.analysis.knowledge import KnowledgeBase
+from cajanegra.analysis.masking import MASK
 from cajanegra.analysis.phrases import Rule
 from cajanegra.analysis.reading import Judgement, Reading, judge, read, rule_for
 from cajanegra.analysis.unwrap import MAX_MESSAGE
@@ -76,9 +77,8 @@ class PatternBook:
         if judged.kind is not known_kind:  # who saw the failure happen knew more
             judged = Judgement(known_kind, rule)
         recover = own.recover if own and own.recover else judged.recover
-        return Pattern(
-            name, reading.template, explanation.probable_cause, explanation.suggested_action, recover
-        )
+        template = f"{rule.cause.replace('_', ' ')}: {MASK}" if rule and rule.quotes else reading.template
+        return Pattern(name, template, explanation.probable_cause, explanation.suggested_action, recover)
 
     def _numbered(self, prefix: str, reading: Reading) -> str:
         key = digest(reading.said)

@@ -42,6 +42,7 @@ class Rule:
         recover: what to do first; ``None`` is what is usual for the kind.
         unless: phrases that make the rule not hold.
         broad: the phrases tell the kind and not the cause: the template decides about the pattern.
+        quotes: such messages repeat what the model or a user wrote, which has no place in a template.
     """
 
     cause: str
@@ -51,6 +52,7 @@ class Rule:
     recover: FirstMove | None = None
     unless: tuple[str, ...] = ()
     broad: bool = False
+    quotes: bool = False
 
 
 def words(text: str) -> str:

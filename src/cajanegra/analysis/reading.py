@@ -23,6 +23,16 @@ from cajanegra.domain.failure import FailureKind
 from cajanegra.domain.pattern import FirstMove
 
 _MAX_CACHED = 512
+_NOT_ANSWERED = frozenset(
+    {
+        FailureKind.CONNECTION,
+        FailureKind.STREAM_INTERRUPTED,
+        FailureKind.DNS,
+        FailureKind.TLS,
+        FailureKind.TIMEOUT,
+    }
+)
+"""What a client says of a provider that it did not reach: not so when there is a status of 4xx."""
 _WRONG_REQUEST = frozenset({400, 404, 415, 422})
 _NUMBER = re.compile(r"\b[45]\d\d\b")
 _STATUS = re.compile(
@@ -59,7 +69,9 @@ class Reading:
     def rule_of_wrapper(self) -> Rule | None:
         """The first rule that holds for the whole message, wrappers and quoted texts included."""
         if isinstance(self._wrapped, bool):
-            self._wrapped = book().first(words(self._message))
+            # A field without a value says nothing, and must not read as an answer without one.
+            text = words(self._message).replace(" none ", " ").replace(" null ", " ")
+            self._wrapped = book().first(text)
         return self._wrapped
 
     @property
@@ -124,14 +136,19 @@ def judge(
             return Judgement(kind, _rule_for(reading, kind))
     if status and status in PRECISE_STATUSES and (kind := STATUSES.get(status)):
         return Judgement(kind, _rule_for(reading, kind))
-    rule = (
-        reading.rule or (book().first(words(" . ".join(codes))) if codes else None) or reading.rule_of_wrapper
-    )
+    rule = reading.rule or (book().first(words(" . ".join(codes))) if codes else None)
+    rule = rule or _rule_of_wrapper(reading, status)
     if rule is not None:
         if status in _WRONG_REQUEST and rule in ANSWERS:  # it was the request that the provider could not use
             return Judgement(FailureKind.INVALID_REQUEST, rule)
         return Judgement(rule.kind, rule)
     return _by_fields(reading, status, types)
+
+
+def _rule_of_wrapper(reading: Reading, status: int | None) -> Rule | None:
+    rule = reading.rule_of_wrapper
+    answered = _of_class(status) is FailureKind.INVALID_REQUEST
+    return None if rule is not None and answered and rule.kind in _NOT_ANSWERED else rule
 
 
 def _by_fields(reading: Reading, status: int | None, types: tuple[str, ...]) -> Judgement:

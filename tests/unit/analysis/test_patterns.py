@@ -149,6 +149,19 @@ def test_secrets_and_input_stay_out_of_templates() -> None:
     assert "DEF" not in template
 
 
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("invalid_response", "Could not parse LLM output: my diagnosis is"),
+        ("tool_call", "Look up my diagnosis is not a valid tool, try another one."),
+    ],
+)
+def test_what_the_model_wrote_stays_out_of_templates(kind: str, message: str) -> None:
+    pattern = _pattern(message, kind)
+    assert "diagnosis" not in pattern.template
+    assert pattern.template.endswith(": <*>")
+
+
 @given(st.text(max_size=300), st.sampled_from([*FailureKind, "weather"]), st.text(max_size=300))
 def test_a_name_fits_its_column(provider: str, kind: str, message: str) -> None:
     pattern = _pattern(message, kind, provider)

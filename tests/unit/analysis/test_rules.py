@@ -82,6 +82,17 @@ def test_the_innermost_message_goes_before_its_wrapper() -> None:
     assert judge(Reading(hidden), 500).kind == "rate_limit"
 
 
+def test_a_provider_that_refused_was_reached() -> None:
+    message = 'stream error: unexpected status 400 Bad Request: {"message":"the widget is bent"}; retrying 4/5 in 1.7s'
+    assert judge(Reading(message)).kind == "invalid_request"
+
+
+def test_a_field_without_a_value_is_no_empty_answer() -> None:
+    message = "{'error': {'message': 'the widget is bent', 'type': 'x', 'param': None, 'code': None}}"
+    assert judge(Reading(message)).kind == "unknown"
+    assert judge(Reading(message), 500).kind == "server_error"
+
+
 def test_what_is_wrong_with_an_answer_is_wrong_with_the_request_when_the_provider_refused_it() -> None:
     message = "name: Field required"
     assert judge(Reading(message)).kind == "schema_validation"

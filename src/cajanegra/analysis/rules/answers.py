@@ -131,6 +131,7 @@ ANSWERS: tuple[Rule, ...] = (
             "invalid argument .. (json|response)",
         ),
         "an answer came and cannot be read",
+        quotes=True,
     ),
     Rule(
         "answer_schema_mismatch",

@@ -104,6 +104,7 @@ TOOLS: tuple[Rule, ...] = (
             "attempted to call tool",
         ),
         "the model called a tool that there is not; it may do better next time",
+        quotes=True,
         recover="retry",
         unless=(
             "cloud function",
