@@ -71,7 +71,8 @@ class PatternBook:
         name = (
             pattern_name(provider, cause) if cause else self._numbered(pattern_name(provider, kind), reading)
         )
-        explanation = self._knowledge.look_up(provider, kind, cause=cause, code=code, message=message)
+        known_cause = cause or (rule.cause if rule else None)
+        explanation = self._knowledge.look_up(provider, kind, cause=known_cause, code=code, message=message)
         types = (exception_type.rpartition(".")[2],) if exception_type else ()
         judged = judge(reading, http_status, (code,) if code else (), types)
         if judged.kind is not known_kind:  # who saw the failure happen knew more

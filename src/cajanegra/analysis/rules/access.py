@@ -309,6 +309,7 @@ ACCESS: tuple[Rule, ...] = (
             "only available (to|for|on)",
         ),
         "the caller is known and not allowed",
+        broad=True,
     ),
     Rule(
         "unauthorized",

@@ -149,17 +149,27 @@ TOOLS: tuple[Rule, ...] = (
         (
             "schema for (function|tool)",
             "invalid function parameters",
+            "(function|tool) (declaration|declarations) .. schema",
+            "input schema",
+        ),
+        "the schema of a tool uses something that the provider does not take",
+        recover="none",
+    ),
+    Rule(
+        "tool_schema_invalid",
+        Kind.TOOL_CALL,
+        (
             "(function|tool) (declaration|declarations|definition|parameters|schema|name|names)",
             "tool names must be unique",
             "tools * .. (schema|name|parameters|type|function|custom|input|invalid|missing|required|must|string|field|expected)",
-            "input schema",
             "(invalid|duplicate) (tool|function|tools|functions)",
             "functions * ",
             "tools .. (array too long|too many|maximum|at most|empty|too short|invalid|required)",
             "too many tools",
         ),
-        "a tool was declared in a way that the provider does not take",
+        "a tool was declared in a way that the provider does not take: its name, their number",
         recover="none",
+        broad=True,
     ),
 )
 
@@ -338,6 +348,7 @@ REQUESTS: tuple[Rule, ...] = (
         ),
         "the request went to a place that does not take it",
         recover="fallback",
+        broad=True,
         unless=("is not found for api version",),
     ),
 )
