@@ -70,6 +70,7 @@ ACCESS: tuple[Rule, ...] = (
         "model_retired",
         Kind.DEPRECATED,
         (
+            "model (is |)disabled",
             "(has been|is|was|been|are|have been) (now |)(deprecated|decommissioned|retired|discontinued|shut down|shutdown|sunset|sunsetted|removed)",
             "no longer (be |)(supported|available|offered|accessible|served|exists)",
             "model (deprecated|decommissioned|retired)",
@@ -86,6 +87,7 @@ ACCESS: tuple[Rule, ...] = (
         "model_access_denied",
         Kind.PERMISSION,
         (
+            "subscription (is |)required",
             "not (available|included|supported|allowed|enabled) (with|in|on|for|under) .. (plan|tier|subscription|account|organization|project|workspace|api key)",
             "(requires|require|need|needs) .. (subscription|paid plan|pro plan)",
             "blocked at .. level",
@@ -96,7 +98,7 @@ ACCESS: tuple[Rule, ...] = (
     Rule(
         "model_not_serverless",
         Kind.MODEL_NOT_FOUND,
-        ("non( |-)serverless model", "dedicated endpoint"),
+        ("available .. serverless", "not serverless", "non( |-)serverless model", "dedicated endpoint"),
         "the model is only served to those who start a machine for it",
     ),
     Rule(
@@ -115,6 +117,7 @@ ACCESS: tuple[Rule, ...] = (
         "no_endpoints_for_model",
         Kind.MODEL_NOT_FOUND,
         (
+            "providers have been ignored",
             "no endpoints (found|available)",
             "no (allowed |available |)(providers|provider) .. (available|support|for|found)",
             "not supported by any provider",
@@ -126,13 +129,19 @@ ACCESS: tuple[Rule, ...] = (
     Rule(
         "model_id_invalid",
         Kind.MODEL_NOT_FOUND,
-        ("model (identifier|id|name) .. invalid", "invalid model (identifier|id|name)", "not a valid model"),
+        (
+            "unexpected model name",
+            "model (identifier|id|name) .. invalid",
+            "invalid model (identifier|id|name)",
+            "not a valid model",
+        ),
         "the name of the model is said to be none",
     ),
     Rule(
         "model_not_found",
         Kind.MODEL_NOT_FOUND,
         (
+            "manifest .. (not exist|unknown|not found)",
             "model .. (was |is |)not (be |)found",
             "model .. (not exist|n't exist|not be found|cannot be found|isn't available|not recognized|is unknown)",
             "model .. is not (available|supported|recognized|known)",
@@ -208,6 +217,7 @@ ACCESS: tuple[Rule, ...] = (
         "invalid_api_key",
         Kind.AUTH,
         (
+            "audience is incorrect",
             "(incorrect|invalid|wrong|bad|malformed|unknown|unrecognized|illegal|valid) .. (api key|api token|api-key|apikey|subscription key|authorization|bearer|access token|access key|auth token|authentication token|secret key|jwt|x-api-key)",
             "(invalid|incorrect|bad|wrong) (authentication |login |auth |)credential(s|)",
             "(api key|api token|apikey|token|key|credentials|signature) .. (is |was |are |)(invalid|incorrect|wrong|not valid|not recognized|malformed|disabled|does not match|not match)",
@@ -237,6 +247,7 @@ ACCESS: tuple[Rule, ...] = (
         "account_disabled",
         Kind.PERMISSION,
         (
+            "consumer .. suspended",
             "(organization|organisation|account|project|workspace|team|user|key|subscription) .. (disabled|deactivated|suspended|restricted|banned|terminated|locked|frozen|blocked|archived)",
             "(disabled|deactivated|suspended|banned) .. (account|organization|key|project)",
         ),
@@ -288,6 +299,9 @@ ACCESS: tuple[Rule, ...] = (
         "permission_denied",
         Kind.PERMISSION,
         (
+            "(lacks|lack) .. (action|role)",
+            "just a moment",
+            "attention required",
             "permission .. (denied|required|missing)",
             "(permission|access) denied",
             "access denied exception",

@@ -28,6 +28,7 @@ ANSWERS: tuple[Rule, ...] = (
         "answer_empty",
         Kind.INVALID_RESPONSE,
         (
+            "(no|without) parts",
             "(empty|blank|null|no) (llm |model |text |assistant |api |message |)(response|content|output|completion|answer|choices|candidates|message|reply|generations|text|result)",
             "(response|content|output|answer|completion|choices|message|reply|candidates|text|body) .. (empty|null|none|blank)",
             "none or empty",

@@ -36,6 +36,8 @@ LIMITS: tuple[Rule, ...] = (
         "quota_exhausted",
         Kind.QUOTA_EXHAUSTED,
         (
+            "exhausted your .. (capacity|quota|allowance|credits)",
+            "service quota",
             "exceeded your current quota",
             "insufficient quota",
             "exceeded your .. quota",
@@ -115,6 +117,8 @@ LIMITS: tuple[Rule, ...] = (
         "plan_limit",
         Kind.QUOTA_EXHAUSTED,
         (
+            "(exceeded|exhausted) your .. usage",
+            "hour .. limit reached",
             "(usage|plan|subscription|monthly|weekly|yearly|free tier|free plan|trial) .. (limit|limits|cap|quota|allowance)",
             "(limit|limits|cap|quota) .. (per month|per week|a month|a week|monthly|weekly|this month|this week|of your plan)",
             "calls month",
@@ -131,6 +135,9 @@ LIMITS: tuple[Rule, ...] = (
         ),
         "an allowance of a plan or of a longer window is used up",
         unless=(
+            "rate limited",
+            "limiting requests",
+            "rate limits",
             "per minute",
             "per min",
             "rate limit",
@@ -141,6 +148,7 @@ LIMITS: tuple[Rule, ...] = (
         "image_too_large",
         Kind.PAYLOAD_TOO_LARGE,
         (
+            "(at most|only) * (image|images)",
             "image .. (exceeds|exceed|too large|too big|larger than)",
             "image dimensions",
             "too many (images|pages|documents|files)",
@@ -179,6 +187,7 @@ LIMITS: tuple[Rule, ...] = (
         "request_too_large",
         Kind.PAYLOAD_TOO_LARGE,
         (
+            "fields that are too large",
             "(payload|request|body|entity|content|request body|request entity) (is |size |size is |)too (large|big)",
             "request (size |payload size |)(exceeds|exceeded) the (maximum|max|limit|allowed)",
             "(payload|body|request|content|entity) (size|length) .. (exceeds|exceeded|limit|too large)",
@@ -246,6 +255,8 @@ LIMITS: tuple[Rule, ...] = (
         "context_length",
         Kind.CONTEXT_LENGTH,
         (
+            "prompt tokens .. must be less than",
+            "length of prompt tokens",
             "context (length|window|size|limit|overflow)",
             "context the overflows",
             "(prompt|input|inputs|request|message|messages|text|conversation|query|sequence|content) .. too (long|many tokens)",
@@ -370,6 +381,8 @@ LIMITS: tuple[Rule, ...] = (
         "rate_limit",
         Kind.RATE_LIMIT,
         (
+            "too many connections",
+            "limiting requests",
             "rate( |-|)limit(s|ed|ing|)",
             "too many request(s|)",
             "throttl(ed|ing|e)",

@@ -183,6 +183,7 @@ NETWORK: tuple[Rule, ...] = (
         "answer_cut",
         Kind.STREAM_INTERRUPTED,
         (
+            "while reading body",
             "incomplete chunked read",
             "without sending complete message body",
             "incomplete(ly|) read",
@@ -322,6 +323,7 @@ NETWORK: tuple[Rule, ...] = (
         "timeout",
         Kind.TIMEOUT,
         (
+            "deadline expired",
             "time(d|) ?out",
             "time( |-)out",
             "timed( |-)out",
@@ -342,6 +344,8 @@ NETWORK: tuple[Rule, ...] = (
         "cancelled",
         Kind.CANCELLED,
         (
+            "shutdown signal",
+            "(job|workflow) (was |has been |)(cancelled|canceled)",
             "cancel(l|)ed",
             "cancelled error",
             "(operation|request|this operation|query|task|run) (was |has been |is |)(aborted|canceled|cancelled)",

@@ -10,6 +10,7 @@ TOOLS: tuple[Rule, ...] = (
         "tool_result_missing",
         Kind.TOOL_CALL,
         (
+            "expected tool result",
             "tool use .. without tool result",
             "tool calls must be followed by",
             "tool call ids did not have response",
@@ -29,6 +30,7 @@ TOOLS: tuple[Rule, ...] = (
         "tool_result_unexpected",
         Kind.TOOL_CALL,
         (
+            "tool result blocks .. exceeds",
             "role tool must be a response",
             "unexpected tool (use id|result|call id)",
             "unexpected tool use",
@@ -178,10 +180,12 @@ REQUESTS: tuple[Rule, ...] = (
         "request_not_json",
         Kind.INVALID_REQUEST,
         (
+            "malformed input request",
+            "proto field",
             "parse the json body",
             "invalid json payload",
             "(json|request) body .. (parse|invalid|malformed|not valid|decode|syntax)",
-            "(parse|parsing|decode|deserialize|reading) .. request( body|)",
+            "(parse|parsing|decode|deserialize) .. request( body|)",
             "body .. (not valid|invalid|malformed) json",
             "failed to deserialize",
             "not valid json in request",
@@ -205,6 +209,7 @@ REQUESTS: tuple[Rule, ...] = (
         "response_format_schema",
         Kind.INVALID_REQUEST,
         (
+            "grammar stack",
             "schema for response format",
             "response format .. (schema|json schema|invalid|type|must)",
             "response schema .. (invalid|too|must|properties|empty)",
@@ -220,6 +225,7 @@ REQUESTS: tuple[Rule, ...] = (
         "image_unsupported",
         Kind.INVALID_REQUEST,
         (
+            "more than one image",
             "not support .. (image|images|vision|multimodal|audio|video|pdf|documents|file|files)",
             "(image|images|vision|image url|image input|audio) .. (not supported|unsupported|only supported|not allowed|isn't supported|not enabled)",
             "support image",
@@ -235,6 +241,8 @@ REQUESTS: tuple[Rule, ...] = (
         "image_unreadable",
         Kind.INVALID_REQUEST,
         (
+            "(pdf|document) .. (not valid|invalid|password protected|corrupt)",
+            "image .. not be loaded",
             "(process|decode|download|load|read|open|identify|fetch) .. image",
             "invalid (image|base64|image url|image data|media type)",
             "image .. (media type|valid|format|corrupt|not match|unable|invalid|unsupported)",
@@ -297,6 +305,8 @@ REQUESTS: tuple[Rule, ...] = (
         "empty_content",
         Kind.INVALID_REQUEST,
         (
+            "must have either content or tool calls",
+            "at least (1|one|*) prompt",
             "must be non( |-)empty",
             "must contain non( |-)whitespace",
             "(cannot|can't|must not|should not|may not|not) be (empty|blank|null|an empty)",
@@ -370,6 +380,9 @@ REQUESTS_BROAD: tuple[Rule, ...] = (
         "parameter_unsupported",
         Kind.INVALID_REQUEST,
         (
+            "(invalid|unexpected|unsupported) beta",
+            "(unexpected|invalid) value(s|) .. header",
+            "extraneous key",
             "unsupported (parameter|parameters|value|argument|field|option|response format|content type|type|params)",
             "(parameter|parameters|argument|arguments|value|field|option|setting|feature|format|params) .. (not supported|unsupported|isn't supported|not currently supported|not available|not allowed|not permitted|deprecated)",
             "extra (inputs|fields|parameters|input|field)",

@@ -20,6 +20,9 @@ SERVICE: tuple[Rule, ...] = (
         "model_load_failed",
         Kind.MODEL_LOADING,
         (
+            "invalid file magic",
+            "(not|cannot) load (the |)model",
+            "unsupported .. (gguf|architecture)",
             "(failed|unable|error|could not|failure|cannot) (to |)(load|loading|start|initialize) .. model",
             "(failed|unable) to load",
             "error loading model",
@@ -83,6 +86,7 @@ SERVICE: tuple[Rule, ...] = (
         "runner_died",
         Kind.SERVER_ERROR,
         (
+            "channel error",
             "runner .. (terminated|stopped|crashed|no longer running|died|killed|exited)",
             "model (has |process |)(crashed|stopped)",
             "exit (code|status)",
@@ -101,6 +105,7 @@ SERVICE: tuple[Rule, ...] = (
         ),
         "the process that runs the model ended; it may end the same way again",
         recover="fallback",
+        unless=("shutdown signal",),
     ),
     Rule(
         "engine_dead",
