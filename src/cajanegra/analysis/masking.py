@@ -40,7 +40,7 @@ _VARIABLE = re.compile(
     r"|(?P<redacted>\[redacted\])"
 )
 _RUN = re.compile(r"<\*>(?:(?:\s?[,;/|+x]\s?|\s|\sand\s|\sor\s)<\*>)+")
-_SPACE = re.compile(r"\s+")
+_SPACE = re.compile(r"[\s\x00-\x1f\x7f]+")
 
 
 def masked(text: str) -> str:

@@ -160,7 +160,10 @@ def _fields(text: str) -> Iterator[tuple[str, str]]:
 
 def _unescaped(found: re.Match[str]) -> str:
     sign = found[1]
-    return chr(int(sign[1:], 16)) if len(sign) > 1 else _ESCAPED.get(sign, sign)
+    if len(sign) == 1:
+        return _ESCAPED.get(sign, sign)
+    code = int(sign[1:], 16)
+    return "\ufffd" if 0xD800 <= code < 0xE000 else chr(code)  # noqa: PLR2004 - halves of a character
 
 
 def _without_wrapping(text: str) -> str:

@@ -91,6 +91,13 @@ def test_a_template_fits_its_column() -> None:
     assert len(masked("word " * 1000)) == 255
 
 
+def test_a_template_can_be_stored_and_shown() -> None:
+    message = '{"error": {"message": "\\ud83d is \\u0000 bent \\u001b[31m"}}'
+    template = Reading(message).template
+    assert template.encode()
+    assert template.isprintable()
+
+
 VARIABLE = re.compile(r"\d+")
 STATUS = re.compile(r"[45]\d\d")
 IDS = st.from_regex(r"(req|org|proj|toolu)[-_][A-Za-z0-9]{8,24}[0-9]", fullmatch=True)
