@@ -45,10 +45,12 @@ def retry_after(
 
 
 def _until(date: str | None, clock: Callable[[], float]) -> float | None:
+    if not date:
+        return None
     from email.utils import parsedate_to_datetime  # only dates need it, and it takes 10 ms
 
     try:
-        return parsedate_to_datetime(date).timestamp() - clock() if date else None
+        return parsedate_to_datetime(date).timestamp() - clock()
     except (TypeError, ValueError, OverflowError):
         return None
 
@@ -84,6 +86,8 @@ def _delay_in(message: str) -> float | None:
 
 
 def _number(text: Any, scale: float = 1.0) -> float | None:
+    if text is None:
+        return None
     try:
         number = float(text) * scale
     except (TypeError, ValueError):

@@ -31,13 +31,14 @@ _UNIT = (
     r"|[KMGT]i?B|bytes?|%|px|pixels)\b)?"
 )
 _VARIABLE = re.compile(
+    r"(?:(?<![A-Za-z])|(?=[\"`\u201c\u2018]))(?:"  # within a word only a quote can begin
     r"(?P<url>\b(?:https?|wss?)://[^\s\"'<>)\]]+)"
     r"|\\?(?P<quote>[\"`\u201c\u2018])(?P<quoted>[^\"`\u201d\u2019\n]{0,1000})(?:[\"`\u201d\u2019]|\Z)"
     r"|(?<![\w\])}>])'(?P<single>[^'\n]{0,1000})'(?!\w)"
     r"|(?P<path>\b[A-Za-z_]{3,30})(?:\.\d+|\[\d+\])[\w.\[\]]*+"
     rf"|(?<!{_PART})(?:{_PART}*?[\d*@\\]{_PART}*+|[\w.-]+/{_PART}*?[A-Z._:-]{_PART}*+|~?/[\w./-]+"
     rf"|[\w.-]+:(?:latest|free|instruct|cloud|beta)\b){_UNIT}"
-    r"|(?P<redacted>\[redacted\])"
+    r"|(?P<redacted>\[redacted\]))"
 )
 _RUN = re.compile(r"<\*>(?:(?:\s?[,;/|+x]\s?|\s|\sand\s|\sor\s)<\*>)+")
 _SPACE = re.compile(r"[\s\x00-\x1f\x7f]+")
@@ -46,8 +47,11 @@ _SPACE = re.compile(r"[\s\x00-\x1f\x7f]+")
 def masked(text: str) -> str:
     """The template of a text: at most 255 characters, secrets masked as well."""
     template = _VARIABLE.sub(_mask, redact_text(text[:MAX_TEXT]))
-    template = _SPACE.sub(" ", template)
-    template = _RUN.sub(MASK, template).strip()
+    if "  " in template or not template.isprintable():
+        template = _SPACE.sub(" ", template)
+    if template.count(MASK) > 1:
+        template = _RUN.sub(MASK, template)
+    template = template.strip()
     return template if len(template) <= MAX_TEMPLATE else f"{template[: MAX_TEMPLATE - 1]}…"
 
 

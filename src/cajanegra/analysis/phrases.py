@@ -125,8 +125,8 @@ class RuleBook:
     def first(self, text: str, accepted: Callable[[Rule], bool] | None = None) -> Rule | None:
         """The first rule that holds for a text that ``words`` made, of those that are accepted."""
         best = len(self.rules)
-        for word in self._by_word.keys() & set(text.split()):
-            for position, form, phrase in self._by_word[word]:
+        for word in set(text.split()):
+            for position, form, phrase in self._by_word.get(word, ()):
                 if position >= best:
                     break
                 if (

@@ -12,6 +12,8 @@ MAX_MESSAGE = 4_000
 _MAX_DEPTH = 6
 """Levels of JSON within strings of JSON."""
 _MAX_PREFIXES = 12
+_SURELY_TEXT = 60
+"""Characters from which on a text is taken to have letters."""
 _LEAST_LETTERS = 4
 """Letters that must be left when a prefix is taken off: a text that is all prefix is the message."""
 
@@ -106,6 +108,7 @@ _ADVICE = re.compile(
     r"|more information|contact|add\b|upgrade|sorry|find\b|go to|go here|docs?\b|documentation)",
     re.IGNORECASE,
 )
+_ENDS = (". ", "\n", "! ", "? ")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 
 
@@ -200,10 +203,12 @@ def _says_something(head: str) -> bool:
 
 
 def _has_letters(text: str) -> bool:
-    return sum(map(str.isalpha, text[:40])) >= _LEAST_LETTERS
+    return len(text) > _SURELY_TEXT or sum(map(str.isalpha, text)) >= _LEAST_LETTERS
 
 
 def _without_advice(text: str) -> str:
     """What to do about it is the same for many causes, and worded anew with every release."""
+    if not any(end in text for end in _ENDS):
+        return text
     first, *others = _SENTENCE.split(text)
     return " ".join([first, *(other for other in others if other and not _ADVICE.match(other))])
