@@ -39,7 +39,8 @@ _FILLERS = frozenset((
     "uri", "url", "was", "with",
 ))  # fmt: skip
 _VAGUE = frozenset({"", *REASONS, "failure", "occurred", "api error", "fail", "null", "none", "undefined"})
-_LETTERS = re.compile(r"[^\W\d_]+")
+_LETTERS = re.compile(r"(?<!\w)[^\W\d_]+(?!\w)")
+"""Words without digits: an id may have letters, and says nothing."""
 _LONGEST = 80
 
 

@@ -91,6 +91,14 @@ def test_a_template_fits_its_column() -> None:
     assert len(masked("word " * 1000)) == 255
 
 
+@pytest.mark.parametrize("name", ["d050b3d37aff", "0123456789ab", "a1"])
+def test_an_id_does_not_decide_which_message_is_the_telling_one(name: str) -> None:
+    message = (
+        f"Server {name} not found (stale handle): Error code: 404 - {{'detail': 'Server {name} not found'}}"
+    )
+    assert Reading(message).said == Reading(message.replace(name, "7")).said
+
+
 def test_a_template_can_be_stored_and_shown() -> None:
     message = '{"error": {"message": "\\ud83d is \\u0000 bent \\u001b[31m"}}'
     template = Reading(message).template
