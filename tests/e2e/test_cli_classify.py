@@ -119,10 +119,10 @@ def test_a_reader_that_goes_away_is_no_failure(cajanegra: Command) -> None:
     assert (done.stdout.count("\n"), done.stderr) == (1, "")
 
 
-DATA = os.environ.get("CAJANEGRA_LABELLED_ERRORS")
+DATA = os.environ.get("LABELLED_ERRORS")
 
 
-@pytest.mark.skipif(not DATA, reason="CAJANEGRA_LABELLED_ERRORS names no file of labelled failures")
+@pytest.mark.skipif(not DATA, reason="LABELLED_ERRORS names no file of labelled failures")
 def test_labelled_failures_are_told_as_well_as_is_claimed(cajanegra: Command) -> None:
     text = Path(DATA or "").read_text(encoding="utf-8")
     rows = _objects(text)
