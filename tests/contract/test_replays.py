@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from cajanegra.analysis.knowledge import KnowledgeBase
+from cajanegra.analysis.patterns import PatternBook
 from cajanegra.domain.events import Begin, Event, Feedback, Finish, Step, Trigger
 from cajanegra.domain.record import Batch
 from cajanegra.errors import StorageError
@@ -157,7 +158,7 @@ class World:
 
 
 def _assembler() -> Assembler:
-    return Assembler(KnowledgeBase(), redacted_content=False)
+    return Assembler(PatternBook(KnowledgeBase()), redacted_content=False)
 
 
 def _calls(*whats: str) -> list[Happens]:

@@ -9,7 +9,6 @@ from typing import Any
 
 from cajanegra.domain.events import Begin, Carried, Event, Feedback, Finish, Step, Trigger
 from cajanegra.domain.failure import FailureKind
-from cajanegra.domain.pattern import pattern_name
 from cajanegra.domain.record import (
     COPIED,
     FINAL,
@@ -21,7 +20,7 @@ from cajanegra.domain.record import (
     StepRecord,
 )
 from cajanegra.domain.redactor import Redactor
-from cajanegra.ports import Knowledge
+from cajanegra.ports import Patterns
 
 MAX_OPEN_CALLS = 100_000
 MAX_ENDED = 1_000
@@ -43,7 +42,7 @@ class Assembler:
     """Groups the events of one track by call and makes a record of each call that has ended.
 
     Args:
-        knowledge: says why failures happen.
+        patterns: says which failures belong together, and why they happen.
         redactor: masks error messages, metadata and content; by default one without patterns of the user's.
         redacted_content: whether captured content is to be masked before it is stored.
         max_open: calls in flight at once; beyond it the oldest is taken for one that will never end.
@@ -51,13 +50,13 @@ class Assembler:
 
     def __init__(
         self,
-        knowledge: Knowledge,
+        patterns: Patterns,
         redactor: Redactor | None = None,
         *,
         redacted_content: bool = True,
         max_open: int = MAX_OPEN_CALLS,
     ) -> None:
-        self._knowledge = knowledge
+        self._patterns = patterns
         self._max_open = max_open
         self._redactor = redactor or Redactor()
         self._content: Callable[[Any], Any] = self._redactor.content if redacted_content else _as_it_is
@@ -156,7 +155,8 @@ class Assembler:
 
     def _record(self, call: _OpenCall, end: Finish, position: int) -> CallRecord:
         begin, steps, failure = call.begin, call.steps, end.failure
-        occurrences = [self._occurrence(step.trigger, step.at) for step in steps if step.trigger]
+        met = [self._occurrence(step.trigger, step.at) if step.trigger else None for step in steps]
+        occurrences = [occurrence for occurrence in met if occurrence is not None]
         if failure is not None:
             occurrences.append(self._occurrence(failure, end.at))
         return CallRecord(
@@ -185,7 +185,10 @@ class Assembler:
             response_metadata=_response_metadata(begin, end, len(steps), occurrences, self._redactor),
             created_at=_time(begin.at),
             updated_at=_time(end.at),
-            steps=[_step_record(number, step, self._redactor) for number, step in enumerate(steps, start=1)],
+            steps=[
+                _step_record(number, step, occurrence, self._redactor)
+                for number, (step, occurrence) in enumerate(zip(steps, met, strict=True), start=1)
+            ],
             occurrences=occurrences,
             prompt=self._content(begin.prompt),
             answer=self._content(end.answer),
@@ -193,14 +196,21 @@ class Assembler:
         )
 
     def _occurrence(self, trigger: Trigger, at: float) -> Occurrence:
-        known = self._knowledge.explain(trigger.provider, trigger.kind)
+        pattern = self._patterns.explain(
+            provider=trigger.provider,
+            kind=trigger.kind,
+            message=self._redactor.text(trigger.message),
+            http_status=trigger.http_status,
+            code=trigger.code,
+            exception_type=trigger.exception_type,
+        )
         return Occurrence(
-            pattern=pattern_name(trigger.provider, trigger.kind),
-            error_code=trigger.kind,
-            message_pattern=f"{trigger.provider} {trigger.kind}: <*>",
-            at=_time(at),
-            probable_cause=known.probable_cause,
-            suggested_action=known.suggested_action,
+            pattern.name,
+            trigger.kind,
+            pattern.template,
+            _time(at),
+            pattern.probable_cause,
+            pattern.suggested_action,
         )
 
 
@@ -233,10 +243,10 @@ def _response_metadata(
     return metadata
 
 
-def _step_record(number: int, step: Step, redactor: Redactor) -> StepRecord:
+def _step_record(number: int, step: Step, occurrence: Occurrence | None, redactor: Redactor) -> StepRecord:
     result: dict[str, Any] = dict(redactor.json(step.result or {}))
-    if step.trigger:
-        result["trigger"] = _trigger(step.trigger, redactor)
+    if step.trigger and occurrence:
+        result["trigger"] = _trigger(step.trigger, occurrence.pattern, redactor)
     return StepRecord(
         strategy_name=step.strategy,
         step_number=number,
@@ -248,12 +258,12 @@ def _step_record(number: int, step: Step, redactor: Redactor) -> StepRecord:
     )
 
 
-def _trigger(trigger: Trigger, redactor: Redactor) -> dict[str, Any]:
+def _trigger(trigger: Trigger, pattern: str, redactor: Redactor) -> dict[str, Any]:
     details = {
         "provider": trigger.provider,
         "model": trigger.model,
         "kind": trigger.kind,
-        "pattern": pattern_name(trigger.provider, trigger.kind),
+        "pattern": pattern,
         "http_status": trigger.http_status,
         "provider_error_code": _masked(trigger.code, redactor),
         "exception_type": trigger.exception_type,
