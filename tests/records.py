@@ -15,7 +15,10 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 def call_record(request_id: str, **known: Any) -> CallRecord:
     """A call of acme that openai answered at ``NOW``."""
-    usual: dict[str, Any] = {
+    usual: dict[str, Any] = dict.fromkeys(CallRecord.__struct_fields__[1:27]) | {
+        "prompt_length": 0,
+        "retry_count": 0,
+        "request_metadata": {},
         "task": "chat",
         "tenant_id": "acme",
         "provider_used": "openai",

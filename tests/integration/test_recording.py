@@ -8,7 +8,6 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from sqlalchemy import Table, select
 from cajanegra.analysis.classify import Classifier
 from cajanegra.analysis.knowledge import KnowledgeBase
 from cajanegra.analysis.patterns import PatternBook
-from cajanegra.domain.record import Batch, CallRecord
+from cajanegra.domain.record import Batch
 from cajanegra.errors import RejectedError, StorageError
 from cajanegra.models import AIErrorAnalysis, AIErrorRecovery, AIRequestLog, Base
 from cajanegra.ports import CallStore
@@ -30,6 +29,7 @@ from cajanegra.recording.spool import Spool
 from cajanegra.recording.writer import Writer
 from cajanegra.storage.database import Database
 from cajanegra.storage.writes import Store
+from records import call_record
 
 KEY = "sk-proj-abcdefghijklmnop1234"
 RESPONSE = {
@@ -220,8 +220,7 @@ def test_a_database_that_only_reads_for_now_refuses_no_record(postgres_url: str)
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         statement = sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on")
         connection.execute(statement.format(sql.Identifier(connection.info.dbname)))
-    now = datetime.now(UTC)
-    batch = Batch([CallRecord("req-1", "chat", "openai", "success", now, now)])
+    batch = Batch([call_record("req-1")])
     store = Store(Database(postgres_url))
     with pytest.raises(StorageError) as caught:
         store.write([store.prepare(batch)])

@@ -43,35 +43,38 @@ class Occurrence(msgspec.Struct, frozen=True, gc=False):
 
 
 class CallRecord(msgspec.Struct, frozen=True, gc=False):
-    """One row of ``ai_request_logs``, with what belongs to it in the other tables. Times are aware, UTC."""
+    """One row of ``ai_request_logs``, with what belongs to it in the other tables. Times are aware, UTC.
+
+    The columns come first, in the order of the table.
+    """
 
     request_id: str
+    tenant_id: str | None
+    module: str | None
+    user_id: str | None
     task: str
+    prompt_length: int
+    prompt_hash: str | None
+    temperature: float | None
+    max_tokens: int | None
+    model_requested: str | None
     provider_used: str
+    provider_model: str | None
     status: str
+    response_content_length: int | None
+    tokens_used: int | None
+    processing_time_ms: int | None
+    error_message: str | None
+    error_code: str | None
+    retry_count: int
+    fallback_used: str | None
+    confidence_score: float | None
+    user_feedback: str | None
+    correction_applied: str | None
+    request_metadata: Mapping[str, Any]
+    response_metadata: Mapping[str, Any]
     created_at: datetime
     updated_at: datetime
-    tenant_id: str | None = None
-    module: str | None = None
-    user_id: str | None = None
-    prompt_length: int = 0
-    prompt_hash: str | None = None
-    temperature: float | None = None
-    max_tokens: int | None = None
-    model_requested: str | None = None
-    provider_model: str | None = None
-    response_content_length: int | None = None
-    tokens_used: int | None = None
-    processing_time_ms: int | None = None
-    error_message: str | None = None
-    error_code: str | None = None
-    retry_count: int = 0
-    fallback_used: str | None = None
-    confidence_score: float | None = None
-    user_feedback: str | None = None
-    correction_applied: str | None = None
-    request_metadata: Mapping[str, Any] = {}
-    response_metadata: Mapping[str, Any] = {}
     steps: Sequence[StepRecord] = ()
     occurrences: Sequence[Occurrence] = ()
     prompt: Any = None

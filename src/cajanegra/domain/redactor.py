@@ -64,6 +64,8 @@ class Redactor:
 
         What has nothing to mask is returned as it is, not copied.
         """
+        if type(value) is dict:
+            return self._mapping(value, self.text, MAX_DEPTH - 1)
         return self._value(value, self.text, MAX_DEPTH)
 
     def content(self, value: Any) -> Any:

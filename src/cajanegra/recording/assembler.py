@@ -155,44 +155,52 @@ class Assembler:
 
     def _record(self, call: _OpenCall, end: Finish, position: int) -> CallRecord:
         begin, steps, failure = call.begin, call.steps, end.failure
-        met = [self._occurrence(step.trigger, step.at) if step.trigger else None for step in steps]
-        occurrences = [occurrence for occurrence in met if occurrence is not None]
+        met: list[Occurrence | None] = []
+        occurrences: list[Occurrence] = []
+        if steps:
+            met = [self._occurrence(step.trigger, step.at) if step.trigger else None for step in steps]
+            occurrences = [occurrence for occurrence in met if occurrence is not None]
         if failure is not None:
             occurrences.append(self._occurrence(failure, end.at))
+        redactor = self._redactor
         return CallRecord(
-            request_id=begin.request_id,
-            tenant_id=begin.tenant_id,
-            module=begin.module,
-            user_id=begin.user_id,
-            task=begin.task,
-            prompt_length=begin.prompt_length or 0,
-            prompt_hash=begin.prompt_hash,
-            temperature=begin.temperature,
-            max_tokens=begin.max_tokens,
-            model_requested=begin.model,
-            provider_used=end.provider or begin.provider,
-            provider_model=end.model,
-            status=end.status,
-            response_content_length=end.answer_length,
-            tokens_used=end.tokens_used,
-            processing_time_ms=end.duration_ms,
-            error_message=None if failure is None else self._redactor.text(failure.message),
-            error_code=None if failure is None else failure.kind,
-            retry_count=sum(step.strategy == "retry" for step in steps) if steps else 0,
-            fallback_used=end.provider if end.on_fallback else None,
-            confidence_score=end.confidence,
-            request_metadata=_request_metadata(begin, self._redactor),
-            response_metadata=_response_metadata(begin, end, len(steps), occurrences, self._redactor),
-            created_at=_time(begin.at),
-            updated_at=_time(end.at),
-            steps=[
-                _step_record(number, step, occurrence, self._redactor)
+            begin.request_id,
+            begin.tenant_id,
+            begin.module,
+            begin.user_id,
+            begin.task,
+            begin.prompt_length or 0,
+            begin.prompt_hash,
+            begin.temperature,
+            begin.max_tokens,
+            begin.model,
+            end.provider or begin.provider,
+            end.model,
+            end.status,
+            end.answer_length,
+            end.tokens_used,
+            end.duration_ms,
+            None if failure is None else redactor.text(failure.message),
+            None if failure is None else failure.kind,
+            sum(step.strategy == "retry" for step in steps) if steps else 0,
+            end.provider if end.on_fallback else None,
+            end.confidence,
+            None,  # feedback and correction come later
+            None,
+            _request_metadata(begin, redactor),
+            _response_metadata(begin, end, len(steps), occurrences, redactor),
+            _time(begin.at),
+            _time(end.at),
+            [
+                _step_record(number, step, occurrence, redactor)
                 for number, (step, occurrence) in enumerate(zip(steps, met, strict=True), start=1)
-            ],
-            occurrences=occurrences,
-            prompt=self._content(begin.prompt),
-            answer=self._content(end.answer),
-            position=position,
+            ]
+            if steps
+            else (),
+            occurrences,
+            None if begin.prompt is None else self._content(begin.prompt),
+            None if end.answer is None else self._content(end.answer),
+            position,
         )
 
     def _occurrence(self, trigger: Trigger, at: float) -> Occurrence:

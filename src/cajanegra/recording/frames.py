@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -73,35 +72,28 @@ def decode(payload: bytes) -> Event:
     return event
 
 
-def frames(data: Any, start: int, end: int, *, growing: bool = False) -> Iterator[Frame | Damage]:
+def frames(data: Any, start: int, end: int, *, most: int, growing: bool = False) -> list[Frame | Damage]:
     """The frames between two places of a segment's bytes, and the damage between them.
 
-    Ends before bytes that are no frame and have none behind them: zeros, or a frame that was torn when its
-    writer died. While the segment is ``growing`` nothing is looked for behind such bytes.
+    Ends after ``most`` frames, and before bytes that are no frame and have none behind them: zeros, or a
+    frame that was torn when its writer died. While the segment is ``growing`` nothing is looked for behind.
     """
-    at = start
-    while at < end:
-        found = _frame_at(data, at, end)
-        if found is not None:
-            yield found
-            at = found[1]
+    found: list[Frame | Damage] = []
+    at, last = start, end - HEADER_SIZE
+    while at <= last and len(found) < most:
+        mark, length, checksum = _unpack(data, at)
+        begin = at + HEADER_SIZE
+        stop = begin + length
+        if mark == MARK and stop <= end and crc32(payload := data[begin:stop]) == checksum:
+            found.append((payload, stop))
+            at = stop
             continue
         behind = None if growing else _next_frame(data, at + 1, end)
         if behind is None:
-            return
-        yield Damage(at, behind)
+            break
+        found.append(Damage(at, behind))
         at = behind
-
-
-def _frame_at(data: Any, at: int, end: int) -> Frame | None:
-    begin = at + HEADER_SIZE
-    if begin > end:
-        return None
-    mark, length, checksum = _unpack(data, at)
-    if mark != MARK or length > end - begin:
-        return None
-    payload = data[begin : begin + length]
-    return (payload, begin + length) if crc32(payload) == checksum else None
+    return found
 
 
 def _next_frame(data: Any, start: int, end: int) -> int | None:
@@ -110,10 +102,11 @@ def _next_frame(data: Any, start: int, end: int) -> int | None:
         at = mark.start()
         if at + HEADER_SIZE > end:
             return None
-        length = _unpack(data, at)[1]
-        if length <= min(end - at - HEADER_SIZE, budget):
+        _mark, length, checksum = _unpack(data, at)
+        begin = at + HEADER_SIZE
+        if length <= min(end - begin, budget):
             budget -= length
-            if _frame_at(data, at, end):
+            if crc32(data[begin : begin + length]) == checksum:
                 return at
     return None
 

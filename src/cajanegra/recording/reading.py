@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from cajanegra.domain.events import Event
 from cajanegra.recording import segment
-from cajanegra.recording.frames import Damage, UnreadableError, decode, frames
+from cajanegra.recording.frames import Damage, Frame, UnreadableError, decode, frames
 from cajanegra.recording.segment import Segment
 from cajanegra.recording.spool import Position, Spool, position
 
-MAX_BYTES = 2**22
-"""Bytes of events taken at once."""
+_AT_ONCE = 512
+"""Events decoded at once."""
 
 
 Entry = tuple[Position, Event | None]
@@ -35,18 +36,13 @@ class SpoolReader:
     def take(self, most: int) -> list[Entry]:
         """Up to so many of the events that were appended since the last time."""
         entries: list[Entry] = []
-        taken = 0
         while current := self._current():
             sealed = current.sealed  # asked first: what is sealed before it is read is read to its end
-            for found in frames(current.data, self._place, current.size, growing=True):
-                if isinstance(found, Damage):
-                    continue
-                payload, self._place = found
-                entries.append(_entry(payload, current.number << 32 | self._place))
-                taken += len(payload)
-                if len(entries) >= most or taken >= MAX_BYTES:
-                    return entries
-            if not sealed or not self._go_on():
+            found = frames(current.data, self._place, current.size, most=most - len(entries), growing=True)
+            _decode_into(entries, found, current.number)
+            if found:
+                self._place = found[-1][1]
+            if len(entries) >= most or not sealed or not self._go_on():
                 break
         return entries
 
@@ -78,16 +74,22 @@ def read_segment(path: Path) -> Iterator[Entry | Damage]:
         return  # its owner died while making it
     if data[: segment.START] != segment.MAGIC:
         raise UnreadableError("it does not begin as a segment of this version does")
-    for found in frames(data, segment.START, len(data)):
-        if isinstance(found, Damage):
-            yield found
-        else:
-            payload, end = found
-            yield _entry(payload, position(number, end))
+    place = segment.START
+    while found := frames(data, place, len(data), most=_AT_ONCE):
+        place = found[-1][1]
+        entries: list[Entry | Damage] = []
+        _decode_into(entries, found, number)
+        yield from entries
 
 
-def _entry(payload: bytes, at: Position) -> Entry:
-    try:
-        return at, decode(payload)
-    except UnreadableError:
-        return at, None
+def _decode_into(entries: Any, found: list[Frame | Damage], number: int) -> None:
+    before = number << 32
+    for one in found:
+        if type(one) is Damage:
+            entries.append(one)
+            continue
+        payload, end = one
+        try:
+            entries.append((before | end, decode(payload)))  # type: ignore[arg-type]  # a frame's first is bytes
+        except UnreadableError:
+            entries.append((before | end, None))

@@ -28,7 +28,9 @@ RESERVED_IDS = frozenset(
 """Words that stand where a request id stands in the API's paths."""
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,50}")
+_REQUEST_ID_SIZE = 50
+_REQUEST_ID = re.compile(rf"[A-Za-z0-9._:-]{{1,{_REQUEST_ID_SIZE}}}")
+_NOT_IN_REQUEST_ID = re.compile(r"[^A-Za-z0-9._:-]")
 _INT32 = range(-(2**31), 2**31)
 _IDENTITY_SIZE = 36
 
@@ -120,6 +122,19 @@ def fit_identity(value: Any) -> str | None:
     if len(text) > _IDENTITY_SIZE or _UNSTORABLE.search(text):
         return derived_id(text)
     return text
+
+
+def are_request_ids(values: Sequence[Any]) -> bool:
+    """Whether all of these are request ids as they may be stored."""
+    try:
+        sizes = [*map(len, values)]
+        return (
+            0 < min(sizes) <= max(sizes) <= _REQUEST_ID_SIZE
+            and not _NOT_IN_REQUEST_ID.search("".join(values))
+            and RESERVED_IDS.isdisjoint(values)
+        )
+    except TypeError:  # not all of them are texts
+        return False
 
 
 def fit_request_id(value: Any) -> str:

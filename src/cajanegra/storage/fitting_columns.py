@@ -102,17 +102,23 @@ def json_text(value: Any, size: int = MAX_JSON_TEXT) -> str | None:
     return _encode_json(fit_json(value, size=size)).decode()
 
 
-def credible_times(
-    values: Sequence[datetime], earliest: datetime, now: datetime, ahead: timedelta
-) -> list[int]:
-    """The places of times that are before ``earliest`` or more than ``ahead`` of ``now``."""
+def fit_credible_times(
+    values: Sequence[Any], earliest: datetime, now: datetime, ahead: timedelta
+) -> tuple[list[str | None], list[int]]:
+    """Times as text, where what is before ``earliest`` or more than ``ahead`` of ``now`` becomes ``now``.
+
+    Returns:
+        The texts, and the places of those that were not credible.
+    """
     latest = now + ahead
-    try:
-        if min(values) >= earliest and max(values) <= latest:
-            return []
-    except TypeError:  # some have no zone, or are no times
-        pass
-    return [place for place, value in enumerate(values) if not _is_between(value, earliest, latest)]
+    texts = fit_times(values)
+    # Texts of one form are in the order of their times, and compared much faster.
+    if None not in texts and time_text(earliest) <= min(texts) and max(texts) <= time_text(latest):  # type: ignore[operator,type-var]
+        return texts, []
+    strange = [place for place, value in enumerate(values) if not _is_between(value, earliest, latest)]
+    for place in strange:
+        texts[place] = time_text(now)
+    return texts, strange
 
 
 def _is_between(value: Any, earliest: datetime, latest: datetime) -> bool:

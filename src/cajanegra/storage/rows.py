@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from operator import attrgetter
 from typing import Any
 
+from msgspec.structs import astuple
 from sqlalchemy import Table
 
 from cajanegra.domain.ids import derived_id
 from cajanegra.domain.record import CallRecord, ContentRecord, FeedbackRecord, Occurrence, StepRecord
 from cajanegra.storage.fitting import (
+    are_request_ids,
     fit_identity,
     fit_request_id,
     fit_text,
@@ -21,7 +22,7 @@ from cajanegra.storage.fitting_columns import (
     ColumnFitter,
     Values,
     column_fitter,
-    credible_times,
+    fit_credible_times,
     fit_texts,
     json_text,
     time_text,
@@ -52,10 +53,11 @@ _REQUIRED: Mapping[str, Any] = {
     "prompt_length": 0,
     "status": "error",
 }
-_values = attrgetter(*CALL_COLUMNS)
 
 
 def _fit_ids(values: Values) -> Values:
+    if are_request_ids(values):
+        return values
     return [fit_request_id(value) for value in values]
 
 
@@ -80,7 +82,8 @@ _PATTERN = {column.name: fitter(column) for column in ERROR_ANALYSIS.columns if 
 
 def call_columns(records: Sequence[CallRecord], now: datetime) -> dict[str, Values]:
     """The columns of ``ai_request_logs`` for the records; what had to be changed is noted in its metadata."""
-    given: dict[str, Values] = dict(zip(CALL_COLUMNS, zip(*map(_values, records), strict=True), strict=True))
+    # A record has the columns of the table first, in their order; strict, it would complain of what follows.
+    given: dict[str, Values] = dict(zip(CALL_COLUMNS, zip(*map(astuple, records), strict=True)))  # noqa: B905
     columns: dict[str, Values] = {}
     changed: dict[int, Row] = {}
     for name, fit in _CALL.items():
@@ -172,12 +175,11 @@ def _note_changes(changed: dict[int, Row], name: str, given: Values, fitted: Val
 
 
 def _times(given: Values, now: datetime, name: str, changed: dict[int, Row]) -> list[str | None]:
-    values = list(given)
-    for place in credible_times(values, EARLIEST, now, MAX_AHEAD):
-        if isinstance(values[place], datetime):
-            changed.setdefault(place, {})[name] = values[place].isoformat()
-        values[place] = now
-    return [time_text(value) for value in values]
+    texts, strange = fit_credible_times(given, EARLIEST, now, MAX_AHEAD)
+    for place in strange:
+        if isinstance(given[place], datetime):
+            changed.setdefault(place, {})[name] = given[place].isoformat()
+    return texts
 
 
 def _with_changes(metadata: Any, changes: Row) -> Row:
@@ -187,6 +189,6 @@ def _with_changes(metadata: Any, changes: Row) -> Row:
 
 
 def _metadata_text(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return json_text(value) or "{}"
+    if type(value) is dict or isinstance(value, Mapping):
+        return (json_text(value) or "{}") if value else "{}"
     return json_text({"value": value}) or "{}"

@@ -85,7 +85,13 @@ def test_an_answered_call_fills_its_row() -> None:
         response_content_length=12,
         tokens_used=30,
         processing_time_ms=1500,
+        error_message=None,
+        error_code=None,
+        retry_count=0,
+        fallback_used=None,
         confidence_score=0.9,
+        user_feedback=None,
+        correction_applied=None,
         request_metadata={"ticket": 7},
         response_metadata={
             "finish_reason": "stop",
@@ -93,7 +99,7 @@ def test_an_answered_call_fills_its_row() -> None:
             "output_tokens": 20,
             "attempts": 1,
         },
-        steps=[],
+        steps=(),
         occurrences=[],
     )
 

@@ -2,24 +2,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import pytest
 
-from cajanegra.domain.record import Batch, CallRecord, FeedbackRecord, Record
+from cajanegra.domain.record import Batch, FeedbackRecord, Record
 from cajanegra.errors import SchemaError, StorageError
 from cajanegra.ports import Prepared
 from cajanegra.recording.delivery import Delivery
 from memory_store import AWAY, MemoryStore
-
-NOW = datetime(2026, 2, 16, 9, tzinfo=UTC)
+from records import NOW, call_record
 
 
 def calls(*tasks: str) -> list[Record]:
-    return [
-        CallRecord(f"req-{number}", task, "openai", "success", NOW, NOW, position=number + 1)
-        for number, task in enumerate(tasks)
-    ]
+    return [call_record(f"req-{number}", task=task, position=number + 1) for number, task in enumerate(tasks)]
 
 
 class Clock:
@@ -101,8 +96,7 @@ def test_records_of_one_position_are_refused_together() -> None:
     # The position of the first would say that the second is written.
     desk = Desk(MemoryStore())
     first, second = (
-        CallRecord(name, task, "openai", "success", NOW, NOW, position=5)
-        for name, task in (("a", "chat"), ("b", "poison"))
+        call_record(name, task=task, position=5) for name, task in (("a", "chat"), ("b", "poison"))
     )
     assert desk.deliver([first, second])
     assert [record for record, _why in desk.aside] == [first, second]
