@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 from collections.abc import Callable
@@ -45,7 +46,8 @@ def new_engine(settings: Settings, log: CallLog) -> Engine:
     from cajanegra.recovery.engine import Engine
 
     limits = settings.recovery
-    return Engine(log, KnowledgeBase(), Policy(attempts=limits.attempts, timeout=limits.timeout))
+    policy = Policy(attempts=limits.attempts, timeout=limits.timeout, retry_budget=limits.retry_budget)
+    return Engine(log, KnowledgeBase(), policy)
 
 
 def new_routes(settings: Settings) -> list[Route]:
@@ -58,22 +60,35 @@ def new_routes(settings: Settings) -> list[Route]:
     from cajanegra.recovery.routing import Route
 
     reader = Classifier()
-    return [
-        Route(
-            build(
-                kind=provider.kind,
-                name=provider.name,
-                base_url=provider.base_url,
-                api_key=api_key(provider),
-                context_window=provider.context_window,
-                reader=reader,
-            ),
-            provider.models,
-            provider.timeout,
-            provider.context_window,
+    routes = []
+    for provider in settings.chain:
+        key = api_key(provider)
+        built = build(
+            kind=provider.kind,
+            name=provider.name,
+            base_url=provider.base_url,
+            api_key=key,
+            context_window=provider.context_window,
+            reader=reader,
         )
-        for provider in settings.chain
-    ]
+        routes.append(
+            Route(
+                built,
+                provider.models,
+                provider.timeout,
+                provider.context_window,
+                account=_account(provider.base_url, key),
+                first_token_timeout=provider.first_token_timeout or provider.timeout / 2,
+                idle_timeout=provider.idle_timeout or provider.timeout / 3,
+                max_in_flight=provider.max_in_flight,
+            )
+        )
+    return routes
+
+
+def _account(base_url: str, key: str | None) -> str:
+    """Names what a provider's limits apply to without telling the key."""
+    return hashlib.sha256(f"{base_url.rstrip('/')}\0{key or ''}".encode()).hexdigest()[:32]
 
 
 def api_key(provider: Provider) -> str | None:

@@ -20,8 +20,9 @@ from cajanegra.recorder import Recorder
 from cajanegra.settings import Settings
 
 if TYPE_CHECKING:
-    from cajanegra.recovery.course import StepTaken, Target
     from cajanegra.recovery.engine import Outcome
+    from cajanegra.recovery.minutes import StepTaken
+    from cajanegra.recovery.target import Target
 
 T = TypeVar("T")
 

@@ -21,6 +21,7 @@ _NOT_SETTINGS = frozenset({"CAJANEGRA_CONFIG", "CAJANEGRA_TEST_POSTGRES_URL"})
 
 Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9_-]{1,20}$")]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+Window = Annotated[int, msgspec.Meta(ge=256)]
 Days = Annotated[int, msgspec.Meta(ge=0, le=36_500)]
 
 
@@ -44,10 +45,16 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The environment variable that holds its key; keys never stand in settings."""
     models: tuple[str, ...] = ()
     """What it serves; the first is its default."""
-    context_window: Annotated[int, msgspec.Meta(ge=256)] | None = None
-    """Tokens that prompt and answer may have together."""
+    context_window: Window | dict[str, Window] | None = None
+    """Tokens that prompt and answer may have together: of every model, or by the model's name."""
     timeout: Seconds = 30.0
     """Seconds that one attempt may take."""
+    first_token_timeout: Seconds | None = None
+    """Seconds that a stream may take to its first content; default is half of ``timeout``."""
+    idle_timeout: Seconds | None = None
+    """Seconds that a stream may pause after its first content; default is a third of ``timeout``."""
+    max_in_flight: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1_000
+    """Attempts, and so connections, that may be under way at once; further calls ask others, or wait."""
 
 
 class Recovery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -59,6 +66,8 @@ class Recovery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Requests on the wire that one call may cost, all providers and strategies together."""
     timeout: Seconds = 60.0
     """Deadline of a call in seconds, waits and steps included."""
+    retry_budget: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 100
+    """Size of the token bucket of repetitions per provider and tenant; 0 is no limit."""
 
 
 class Capture(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

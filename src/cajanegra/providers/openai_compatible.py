@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cajanegra.domain.call import Answer, ChatRequest, Chunk, Usage
 from cajanegra.domain.failure import FailureKind, ProviderError
 from cajanegra.domain.response import answer_from, usage_from
 from cajanegra.ports import FailureReader
-from cajanegra.providers.attempt import Attempt, Outcome
+from cajanegra.providers.answers import Outcome
+from cajanegra.providers.attempt import Attempt
+from cajanegra.providers.delivery import Delivery
 from cajanegra.providers.lines import ServerEvent, ServerEvents
 from cajanegra.providers.transport import StreamedResponse, Transport
 
 _PATH = "/chat/completions"
 _DONE = b"[DONE]"
 _NOT_A_STREAM = ("application/json", "text/html")
+_NOT_JSON = ("text/html", "text/event-stream", "image/", "audio/", "video/")
 _AFTER_FINISH_SECONDS = 2.0
 """What may still come after the finish reason, the usage, is not worth a longer wait."""
 
@@ -50,6 +53,7 @@ class OpenAICompatible:
             _PATH, _payload(request, model), timeout=timeout, model=model
         )
         attempt.require_success(response.status, response.headers, response.body)
+        attempt.require_type(response.headers, _NOT_JSON)
         body = attempt.decoded(response.body, "the answer")
         if body.get("error"):
             raise attempt.reported(body, response.headers)
@@ -57,7 +61,7 @@ class OpenAICompatible:
         if message is None:
             raise attempt.failed(FailureKind.INVALID_RESPONSE, "the answer has no choices with a message")
         answer = answer_from(body)
-        attempt.require_content(
+        checked = attempt.require_content(
             Outcome(
                 answer.text,
                 answer.finish_reason,
@@ -66,13 +70,13 @@ class OpenAICompatible:
                 other_content=bool(message.get("audio") or message.get("function_call")),
             )
         )
-        return answer
+        return replace(answer, text=checked.text, repaired=True) if checked.repaired else answer
 
     async def stream(self, request: ChatRequest, model: str, *, timeout: float) -> AsyncGenerator[Chunk]:
         """Make one streamed attempt; see ``ports.Provider``."""
         attempt = self._attempt(request, model)
         payload = {**self._stream_options, **_payload(request, model), "stream": True}
-        state = _Stream(attempt)
+        state = _Stream(attempt, Delivery(request))
         try:
             async with self._transport.stream_json(_PATH, payload, timeout=timeout, model=model) as response:
                 await self._require_stream(attempt, response)
@@ -93,7 +97,7 @@ class OpenAICompatible:
                 )
         except ProviderError as error:
             if not state.finish_reason:
-                error.partial_text = "".join(state.texts)
+                error.partial_text = state.delivery.text
                 raise
 
     async def aclose(self) -> None:
@@ -123,7 +127,7 @@ class _Stream:
     """What a stream has brought so far."""
 
     attempt: Attempt
-    texts: list[str] = field(default_factory=list)
+    delivery: Delivery
     finish_reason: str | None = None
     done: bool = False
     _refused: bool = False
@@ -150,15 +154,19 @@ class _Stream:
         calls = [call for call in _list(delta.get("tool_calls")) if isinstance(call, dict)]
         finish_reason = _string(choice.get("finish_reason"))
         usage = usage_from(data["usage"]) if isinstance(data.get("usage"), dict) else None
-        self._collect(delta, text, calls)
+        self._collect(delta, calls)
+        said = self.delivery.take(text)
+        repaired = False
         if finish_reason and not self.finish_reason:
-            self.attempt.require_content(self._outcome(finish_reason))
+            checked = self.attempt.require_content(self._outcome(finish_reason))
+            said += self.delivery.finish(checked)
+            repaired = checked.repaired
             self.finish_reason = finish_reason
-        return self._chunk(text, finish_reason, _string(data.get("model")), usage, calls)
+        if text and not said and not (finish_reason or usage or calls):
+            return Chunk()  # a sign of life
+        return self._chunk(said, finish_reason, _string(data.get("model")), usage, calls, repaired=repaired)
 
-    def _collect(self, delta: dict[str, Any], text: str, calls: list[dict[str, Any]]) -> None:
-        if text:
-            self.texts.append(text)
+    def _collect(self, delta: dict[str, Any], calls: list[dict[str, Any]]) -> None:
         self._refused = self._refused or bool(delta.get("refusal"))
         self._other_content = self._other_content or bool(delta.get("audio") or delta.get("function_call"))
         for position, call in enumerate(calls):
@@ -171,7 +179,7 @@ class _Stream:
 
     def _outcome(self, finish_reason: str) -> Outcome:
         calls = [{"function": function} for function in self._calls.values()]
-        text = "".join(self.texts)
+        text = self.delivery.text
         return Outcome(text, finish_reason, calls, self._refused, self._other_content)
 
     def _chunk(
@@ -181,11 +189,13 @@ class _Stream:
         model: str | None,
         usage: Usage | None,
         calls: list[dict[str, Any]],
+        *,
+        repaired: bool,
     ) -> Chunk | None:
         if not (text or finish_reason or usage or calls):
             return None
         told, self._model_told = self._model_told, True
-        return Chunk(text, finish_reason, None if told else model, usage, calls)
+        return Chunk(text, finish_reason, None if told else model, usage, calls, repaired=repaired)
 
 
 def _payload(request: ChatRequest, model: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ class _Spec:
     name: str
     base_url: str
     api_key: str | None = field(repr=False)
-    context_window: int | None
+    context_window: int | Mapping[str, int] | None
     reader: FailureReader
 
 
@@ -34,7 +34,7 @@ def build(
     name: str,
     base_url: str,
     api_key: str | None,
-    context_window: int | None,
+    context_window: int | Mapping[str, int] | None,
     reader: FailureReader,
 ) -> Provider:
     """The provider that speaks the wire format ``kind``.

@@ -1,0 +1,167 @@
+"""The targets of one call: which were tried how often, which fit the request, which may be asked when."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cajanegra.domain.call import ChatRequest
+from cajanegra.recovery.health import Health
+from cajanegra.recovery.simplify import fit, fits
+from cajanegra.recovery.target import Target
+
+
+class Candidate:
+    """What is known of a target in this call."""
+
+    __slots__ = (
+        "attempts",
+        "backed_off",
+        "changed",
+        "failures",
+        "hopeless",
+        "not_before",
+        "request",
+        "retries",
+        "simplifications",
+        "target",
+        "timeouts",
+    )
+
+    def __init__(self, target: Target, request: ChatRequest) -> None:
+        self.target = target
+        self.request = request
+        self.changed: Mapping[str, Any] = {}
+        """What was left out of the request so that it fits."""
+        self.attempts = 0
+        self.failures = 0
+        self.timeouts = 0
+        self.retries = 0
+        self.simplifications = 0
+        self.backed_off = 0.0
+        """Seconds of the last wait of our own choosing."""
+        self.not_before = -math.inf
+        """Clock time before which this call does not repeat its request."""
+        self.hopeless = False
+
+    def simplify(self, request: ChatRequest) -> None:
+        """Go on with a smaller request, which starts anew."""
+        self.request = request
+        self.simplifications += 1
+        self.retries = 0
+        self.failures = 0
+        self.backed_off = 0.0
+        self.hopeless = False
+
+
+class Candidates:
+    """The targets of one call in the order in which they are asked.
+
+    Args:
+        request: as the application made it.
+        targets: in order of preference; there is at least one.
+        health: what all calls have learned.
+    """
+
+    def __init__(self, request: ChatRequest, targets: Sequence[Target], health: Health) -> None:
+        self.all = [Candidate(target, request) for target in targets]
+        self.cut_counts: list[int] = []
+        """Prompt tokens of answers that were turned down because the prompt seemed to be cut."""
+        self._request = request
+        self._health = health
+
+    def window(self, target: Target) -> int | None:
+        """Tokens that a target can hold, as far as anybody knows."""
+        return self._health.windows.window(target.key, target.context_window)
+
+    def anybody_free(self) -> bool:
+        """Whether somebody can be asked without cutting a rest short."""
+        return any(not one.hopeless and self._health.wait(one.target, urgent=False) <= 0 for one in self.all)
+
+    def first(self, *, urgent: bool) -> tuple[Candidate, float]:
+        """Whom to ask first, and in how many seconds.
+
+        Who holds the whole request goes before who would need a smaller one.
+        """
+        viable = [one for one in self.all if self._holds(one.target)]
+        if not viable:
+            viable = [one for one in self.all if self._prepare(one)] or self.all
+            viable.sort(key=lambda one: -(self.window(one.target) or 0))
+        return self._soonest(viable, urgent=urgent)
+
+    def best_other(
+        self, now: Candidate, most_retries: int, *, urgent: bool
+    ) -> tuple[Candidate, float] | None:
+        """The target to fall back to, and in how many seconds: one not asked yet, if it may be asked now."""
+        others = [
+            one
+            for one in self.all
+            if one is not now and not one.hopeless and (not one.attempts or one.retries < most_retries)
+        ]
+        others = [one for one in others if one.attempts or self._prepare(one)]
+        waits = [(one, self._wait(one, urgent=urgent)) for one in others]
+        return min(
+            waits,
+            key=lambda item: (item[1] > 0, item[0].attempts > 0, not self._holds(item[0].target), item[1]),
+            default=None,
+        )
+
+    def other_could_answer(self, now: Candidate) -> bool:
+        """Whether a target that was not asked yet could be asked now instead."""
+        return any(
+            one is not now
+            and not one.attempts
+            and self._health.wait(one.target, urgent=False) <= 0
+            and self._holds(one.target)
+            for one in self.all
+        )
+
+    def surely_holds_all(self, one: Candidate) -> bool:
+        """Whether a target's window is known, and has room for the whole request."""
+        return self.window(one.target) is not None and self._holds(one.target)
+
+    def skipped(self, chosen: Candidate) -> list[dict[str, Any]]:
+        """Who would have been asked before the one that is, and why it is not, for the record."""
+        skipped = []
+        for one in self.all:
+            if one is chosen:
+                break
+            held = self._health.why(one.target)
+            because = held.kind if held is not None and self._holds(one.target) else "context_window"
+            if held is None and self._holds(one.target):
+                because = "in_flight"
+            skipped.append(
+                {"provider": one.target.provider.name, "model": one.target.model, "because": str(because)}
+            )
+        return skipped
+
+    def _soonest(self, candidates: Sequence[Candidate], *, urgent: bool) -> tuple[Candidate, float]:
+        best, least = candidates[0], math.inf
+        for one in candidates:
+            wait = self._wait(one, urgent=urgent)
+            if wait <= 0:
+                return one, 0.0
+            if wait < least:
+                best, least = one, wait
+        return best, least
+
+    def _wait(self, one: Candidate, *, urgent: bool) -> float:
+        own = one.not_before - self._health.now()
+        return max(self._health.wait(one.target, urgent=urgent), own, 0.0)
+
+    def _holds(self, target: Target) -> bool:
+        window = self.window(target)
+        return window is None or fits(self._request, window, self._health.windows.density(target.key))
+
+    def _prepare(self, one: Candidate) -> bool:
+        """Make the request fit a target; whether it does, or seems to."""
+        window = self.window(one.target)
+        density = self._health.windows.density(one.target.key)
+        if one.changed or window is None or fits(one.request, window, density):
+            return True
+        fitted = fit(self._request, window, density)
+        if fitted is None:
+            return False
+        one.request, one.changed = fitted.request, fitted.changed
+        return True
