@@ -120,8 +120,8 @@ class Answer:
 class Chunk:
     """A piece of a streamed answer.
 
-    ``usage``, ``finish_reason`` and ``model`` are set on the chunk that brings them. One with nothing in it is
-    a sign of life: something came that is not handed out yet. ``repaired`` is as in ``Answer``.
+    ``usage``, ``finish_reason`` and ``model`` are set on the chunk that brings them. One with nothing in it
+    is a sign of life: something came that is not handed out yet. ``repaired`` is as in ``Answer``.
     """
 
     text: str = ""

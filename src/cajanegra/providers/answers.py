@@ -16,22 +16,17 @@ Found = tuple[FailureKind, str]
 LONGEST_REFUSAL = 300
 """Characters; a longer answer that begins like a refusal says something."""
 _REFUSAL = re.compile(
-    r"\s{0,9}(?:(?:i['’]m|i am) (?:very |so |really )?sorry|sorry|i apologi[sz]e|lo siento)?[,.;:! ]{0,3}(?:pero |but )?"
-    r"(?:(?:i|we) (?:(?:can(?:['’]t|not)|am (?:unable|not able) to|(?:won['’]t|will not)(?: be able to)?)|must decline to)"
-    r"|no puedo) (?:assist|help|comply|fulfil|engage|provide|respond to|answer|continue|ayudar|atender|responder a)",
-    re.IGNORECASE,
+    r"(?:(?:i'm|i am) (?:very |so |really )?sorry|sorry|i apologi[sz]e|lo siento)?"
+    r"[,.;:! ]{0,3}(?:pero |but )?"
+    r"(?:(?:i|we) (?:can't|cannot|am (?:unable|not able) to"
+    r"|(?:won't|will not)(?: be able to)?|must decline to)"
+    r"|no puedo) (?:assist|help|comply|fulfil|engage|provide|respond to|answer|continue"
+    r"|ayudar|atender|responder a)"
 )
 _OPENINGS = (
-    "i'm sorry",
-    "i’m sorry",
-    "i am sorry",
-    "i'm very sorry",
-    "sorry",
-    "i apologi",
-    "lo siento",
-    "no puedo",
+    *("i'm sorry", "i am sorry", "i'm very sorry", "sorry", "i apologi", "lo siento", "no puedo"),
+    *("i can't", "i cannot", "i am unable", "i won't", "i will not"),
 )
-_OPENINGS_OF_REFUSAL = ("i can't", "i can’t", "i cannot", "i am unable", "i won't", "i won’t", "i will not")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +75,17 @@ def may_be_refusal(text: str) -> bool:
     """Whether a text that has only begun may become a refusal, so that it is kept back for now."""
     if len(text) > LONGEST_REFUSAL:
         return False
-    begun = text.lstrip().lower()
-    openings = _OPENINGS + _OPENINGS_OF_REFUSAL
-    return not begun or begun.startswith(openings) or any(one.startswith(begun) for one in openings)
+    begun = _plain(text)
+    return not begun or begun.startswith(_OPENINGS) or any(one.startswith(begun) for one in _OPENINGS)
 
 
 def _is_refusal(text: str) -> bool:
-    return len(text) <= LONGEST_REFUSAL and _REFUSAL.match(text) is not None
+    return len(text) <= LONGEST_REFUSAL and _REFUSAL.match(_plain(text)) is not None
+
+
+def _plain(text: str) -> str:
+    """A text as it is compared: lower case, with the typewriter's apostrophe."""
+    return text.lstrip().lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
 
 
 def _checked_json(outcome: Outcome, request: ChatRequest) -> Checked | Found:

@@ -10,8 +10,8 @@ from cajanegra.providers.json_answers import wants_json
 class Delivery:
     """The text of one streamed answer on its way to the consumer.
 
-    JSON that was asked for is kept back until it has been checked: half of it is of no use, and only so can a
-    wrong one be mended or asked for again. So is a text for as long as it reads like the beginning of a refusal.
+    JSON that was asked for is kept back until it has been checked: half of it is of no use, and only so can
+    a wrong one be mended or asked for again. So is a text while it reads like the beginning of a refusal.
     """
 
     def __init__(self, request: ChatRequest) -> None:

@@ -88,7 +88,7 @@ def repaired(text: str, schema: Mapping[str, Any] | None) -> str | None:
 
 
 def _whole_value(text: str) -> str | None:
-    """The one object or list in the text, from its first to its last bracket; ``None`` where it has no end."""
+    """The one object or list in a text, from its first to its last bracket; ``None`` where it has no end."""
     start = min((at for at in (text.find("{"), text.find("[")) if at >= 0), default=-1)
     if start < 0:
         return None

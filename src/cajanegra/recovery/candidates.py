@@ -11,6 +11,9 @@ from cajanegra.recovery.health import Health
 from cajanegra.recovery.simplify import fit, fits
 from cajanegra.recovery.target import Target
 
+ERROR_OF_ESTIMATE = 1.5
+"""How many times too many the estimated tokens of a prompt may be."""
+
 
 class Candidate:
     """What is known of a target in this call."""
@@ -99,7 +102,7 @@ class Candidates:
             for one in self.all
             if one is not now and not one.hopeless and (not one.attempts or one.retries < most_retries)
         ]
-        others = [one for one in others if one.attempts or self._prepare(one)]
+        others = [one for one in others if one.attempts or self._prepare(one) or self._might_hold(one)]
         waits = [(one, self._wait(one, urgent=urgent)) for one in others]
         return min(
             waits,
@@ -153,6 +156,12 @@ class Candidates:
     def _holds(self, target: Target) -> bool:
         window = self.window(target)
         return window is None or fits(self._request, window, self._health.windows.density(target.key))
+
+    def _might_hold(self, one: Candidate) -> bool:
+        """Whether the estimate may be so wrong that the request fits all the same."""
+        window = self.window(one.target)
+        density = self._health.windows.density(one.target.key)
+        return window is None or fits(self._request, window, density / ERROR_OF_ESTIMATE)
 
     def _prepare(self, one: Candidate) -> bool:
         """Make the request fit a target; whether it does, or seems to."""
