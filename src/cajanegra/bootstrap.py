@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cajanegra.analysis.classify import Classifier
 from cajanegra.analysis.knowledge import KnowledgeBase
 from cajanegra.errors import SettingsError
-from cajanegra.ports import CallLog, CallStore
+from cajanegra.ports import CallLog, CallStore, SharedState
 from cajanegra.recording.assembler import Assembler
 from cajanegra.recording.writer import Writer
 from cajanegra.settings import Provider, Settings
@@ -20,6 +21,7 @@ from cajanegra.settings import Provider, Settings
 if TYPE_CHECKING:
     from cajanegra.recovery.engine import Engine
     from cajanegra.recovery.routing import Route
+    from cajanegra.recovery.sharing import Sharing
 
 
 def store_opener(settings: Settings) -> Callable[[], CallStore]:
@@ -40,14 +42,24 @@ def new_writer(settings: Settings) -> Writer:
     return Writer(store_opener(settings), Assembler(KnowledgeBase(), redacted_content=redacted))
 
 
-def new_engine(settings: Settings, log: CallLog) -> Engine:
-    """The recovery engine with the settings' limits."""
+def new_engine(settings: Settings, log: CallLog, routes: Sequence[Route]) -> tuple[Engine, Sharing]:
+    """The recovery engine with the settings' limits, and what carries its knowledge to other processes."""
     from cajanegra.recovery.decision import Policy
     from cajanegra.recovery.engine import Engine
+    from cajanegra.recovery.health import Health
+    from cajanegra.recovery.sharing import Sharing
+
+    def open_shared() -> SharedState:
+        from cajanegra.storage.database import Database
+        from cajanegra.storage.provider_states import ProviderStates
+
+        return ProviderStates(Database(settings.database.url))
 
     limits = settings.recovery
     policy = Policy(attempts=limits.attempts, timeout=limits.timeout, retry_budget=limits.retry_budget)
-    return Engine(log, KnowledgeBase(), policy)
+    health = Health(time.monotonic, policy.retry_budget)
+    sharing = Sharing(health, open_shared, {route.account: route.provider.name for route in routes})
+    return Engine(log, KnowledgeBase(), policy, health=health, on_call=sharing.touch), sharing
 
 
 def new_routes(settings: Settings) -> list[Route]:

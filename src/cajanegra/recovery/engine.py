@@ -41,6 +41,7 @@ class Engine:
         knowledge: what to tell a caller whose call cannot be answered.
         policy: how far to go.
         health: what calls learn of the providers; default is what this engine's calls learn.
+        on_call: told of every call that begins.
         clock: seconds, monotonic.
         sleep: waits for so many seconds.
         chance: a random number in [0, 1).
@@ -53,12 +54,14 @@ class Engine:
         policy: Policy,
         *,
         health: Health | None = None,
+        on_call: Callable[[], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.policy = policy
         self.health = health or Health(clock, policy.retry_budget)
+        self._on_call = on_call
         self._around = Surroundings(log, policy, self.health, knowledge, clock, sleep, chance)
 
     async def chat(self, call: ChatCall, targets: Sequence[Target]) -> Outcome:
@@ -67,7 +70,7 @@ class Engine:
         Raises:
             CallError: nobody answered.
         """
-        course = Course(call, targets, self._around, streamed=False, begun=self._around.clock())
+        course = self._course(call, targets, streamed=False)
         try:
             await course.begin()
             while True:
@@ -95,7 +98,7 @@ class Engine:
         A failure before the first content is recovered unseen. One after it ends the stream with a
         ``CallError`` that carries the text delivered so far.
         """
-        course = Course(call, targets, self._around, streamed=True, begun=self._around.clock())
+        course = self._course(call, targets, streamed=True)
         received = Received(course, self._around.clock)
         try:
             await course.begin()
@@ -117,3 +120,8 @@ class Engine:
         except BaseException as error:
             course.abandoned(error, received.text if received.delivered else "")
             raise
+
+    def _course(self, call: ChatCall, targets: Sequence[Target], *, streamed: bool) -> Course:
+        if self._on_call is not None:
+            self._on_call()
+        return Course(call, targets, self._around, streamed=streamed, begun=self._around.clock())

@@ -72,23 +72,25 @@ class Health:
     Args:
         clock: seconds, monotonic.
         retry_budget: size of the token bucket per account and tenant; 0 is no limit.
-        on_change: told of an account or model that was closed or answered again, with why and until when.
+
+    Attributes:
+        on_change: told of an account or model that was closed, with the kind of failure, or that answers
+            again, with an empty kind; called on the thread of whoever learned it.
     """
 
-    def __init__(
-        self,
-        clock: Callable[[], float],
-        retry_budget: int = 0,
-        on_change: Callable[[Key, str, Gate], None] | None = None,
-    ) -> None:
-        self.bell = Bell()
+    def __init__(self, clock: Callable[[], float], retry_budget: int = 0) -> None:
+        self.on_change: Callable[[Key, str, Gate], None] | None = None
+        self.start_afresh()
         self.paces = Paces()
         self.windows = Windows()
         self.budget = RetryBudget(retry_budget)
         self._clock = clock
-        self._on_change = on_change
-        self._lock = threading.RLock()
         self._gates: dict[Key, Gate] = {}
+
+    def start_afresh(self) -> None:
+        """In a forked child: what was learned stays, the attempts under way and their locks are the parent's."""
+        self.bell = Bell()
+        self._lock = threading.RLock()
         self._under_way: dict[str, int] = {}
 
     def now(self) -> float:
@@ -218,5 +220,5 @@ class Health:
         return gate
 
     def _tell(self, key: Key, kind: str) -> None:
-        if self._on_change is not None:
-            self._on_change(key, kind, self._gates[key])
+        if self.on_change is not None:
+            self.on_change(key, kind, self._gates[key])
