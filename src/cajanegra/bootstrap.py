@@ -82,6 +82,7 @@ def new_routes(settings: Settings) -> list[Route]:
             api_key=key,
             context_window=provider.context_window,
             reader=reader,
+            service=provider.service,
         )
         routes.append(
             Route(
@@ -89,7 +90,7 @@ def new_routes(settings: Settings) -> list[Route]:
                 provider.models,
                 provider.timeout,
                 provider.context_window,
-                account=_account(provider.base_url, key),
+                account=_account(provider.base_url or provider.service or provider.name, key),
                 first_token_timeout=provider.first_token_timeout or provider.timeout / 2,
                 idle_timeout=provider.idle_timeout or provider.timeout / 3,
                 max_in_flight=provider.max_in_flight,
@@ -98,9 +99,9 @@ def new_routes(settings: Settings) -> list[Route]:
     return routes
 
 
-def _account(base_url: str, key: str | None) -> str:
+def _account(address: str, key: str | None) -> str:
     """Names what a provider's limits apply to without telling the key."""
-    return hashlib.sha256(f"{base_url.rstrip('/')}\0{key or ''}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{address.rstrip('/')}\0{key or ''}".encode()).hexdigest()[:32]
 
 
 def api_key(provider: Provider) -> str | None:

@@ -38,9 +38,12 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """``[[providers]]``: one AI provider."""
 
     name: Name
-    base_url: Annotated[str, msgspec.Meta(pattern="^https?://[^/]")]
-    kind: Literal["openai", "ollama"] = "openai"
-    """The wire format that it speaks."""
+    base_url: Annotated[str, msgspec.Meta(pattern="^(https?://[^/]|$)")] = ""
+    """Where it listens; only of kind ``any-llm`` it may be left out."""
+    kind: Literal["openai", "ollama", "any-llm"] = "openai"
+    """The wire format that it speaks; ``any-llm`` is whatever that library knows for ``service``."""
+    service: Annotated[str, msgspec.Meta(pattern="^[a-z0-9_-]{1,40}$")] | None = None
+    """The library's name of the provider, for kind ``any-llm``; default is ``name``."""
     api_key_env: str | None = None
     """The environment variable that holds its key; keys never stand in settings."""
     models: tuple[str, ...] = ()
@@ -84,7 +87,7 @@ class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 _HINTS = {
     "[a-z0-9_-]{1,20}": "a provider's name is 1 to 20 of a-z, 0-9, _ and -",
-    "^https?://": "must be a URL that begins with http:// or https://",
+    "^(https?://": "must be a URL that begins with http:// or https://",
 }
 """What a value must look like, in words where the rule is a regular expression."""
 
@@ -143,6 +146,11 @@ class Settings:
 
     def _check_references(self) -> None:
         names = [provider.name for provider in self.providers]
+        for provider in self.providers:
+            if not provider.base_url and provider.kind != "any-llm":
+                raise SettingsError(
+                    f"provider {provider.name!r} has no base_url, which says where it listens"
+                )
         for name in names:
             if names.count(name) > 1:
                 raise SettingsError(f"two providers are named {name!r}; give each a name of its own")

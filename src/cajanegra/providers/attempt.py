@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,6 @@ from cajanegra.domain.failure import Failure, FailureKind, ProviderError
 from cajanegra.ports import FailureReader
 from cajanegra.providers.answers import Checked, Outcome, check
 from cajanegra.providers.json_answers import decode
-from cajanegra.providers.transport import Transport
 
 _SUCCESS = range(200, 300)
 _REDIRECT = range(300, 400)
@@ -29,7 +28,8 @@ class Attempt:
     provider: str
     model: str
     request: ChatRequest
-    transport: Transport
+    without_key: Callable[[str], str]
+    """Masks the provider's key in a text, should the provider have repeated it."""
     reader: FailureReader
     status: int | None = None
     """Status of the response, once there is one."""
@@ -106,7 +106,7 @@ class Attempt:
             model=self.model,
             status=status,
             headers=headers,
-            body=self.transport.without_key(body),
+            body=self.without_key(body),
         )
         if failure.retry_after is not None and _DATE.match(headers.get("retry-after", "")):
             # A date has no fractions of a second: the moment that it means may be up to one later.

@@ -101,7 +101,7 @@ class Ollama:
         await self._transport.aclose()
 
     def _prepared(self, request: ChatRequest, model: str, *, stream: bool) -> tuple[Attempt, dict[str, Any]]:
-        attempt = Attempt(self.name, model, request, self._transport, self._reader)
+        attempt = Attempt(self.name, model, request, self._transport.without_key, self._reader)
         try:
             window = self._context_window
             most = window.get(model) if isinstance(window, Mapping) else window

@@ -22,7 +22,7 @@ from yarl import URL
 from cajanegra.domain.failure import Failure, FailureKind, ProviderError
 from cajanegra.errors import SettingsError
 from cajanegra.ports import FailureReader
-from cajanegra.providers.sessions import Sessions
+from cajanegra.providers.sessions import sessions
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 """Longest answer that is read, streamed ones included; no model writes that much."""
@@ -127,7 +127,7 @@ class Transport:
             self._headers["authorization"] = f"Bearer {self._key}"
         self._proxy = _proxy_of(self._base_url)
         self._urls: dict[str, URL] = {}
-        self._sessions = Sessions()
+        self._sessions = sessions()
 
     def __repr__(self) -> str:
         return f"Transport({self._provider!r}, {urlsplit(self._base_url).hostname!r})"

@@ -88,7 +88,7 @@ class Health:
         self._gates: dict[Key, Gate] = {}
 
     def start_afresh(self) -> None:
-        """In a forked child: what was learned stays, the attempts under way and their locks are the parent's."""
+        """In a forked child: what was learned stays; the locks and the attempts are the parent's."""
         self.bell = Bell()
         self._lock = threading.RLock()
         self._under_way: dict[str, int] = {}
