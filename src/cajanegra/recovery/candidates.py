@@ -71,6 +71,8 @@ class Candidates:
         self.all = [Candidate(target, request) for target in targets]
         self.cut_counts: list[int] = []
         """Prompt tokens of answers that were turned down because the prompt seemed to be cut."""
+        self.hesitation = 0.0
+        """Seconds for which a probe is left to calls that have more attempts left than this one."""
         self._request = request
         self._health = health
 
@@ -151,7 +153,7 @@ class Candidates:
 
     def _wait(self, one: Candidate, *, urgent: bool) -> float:
         own = one.not_before - self._health.now()
-        return max(self._health.wait(one.target, urgent=urgent), own, 0.0)
+        return max(self._health.wait(one.target, urgent=urgent, hesitation=self.hesitation), own, 0.0)
 
     def _holds(self, target: Target) -> bool:
         window = self.window(target)

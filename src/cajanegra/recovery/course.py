@@ -31,6 +31,8 @@ from cajanegra.recovery.windows import agree
 
 COLD_LIMIT = 5.0
 """Seconds after which a target is left for another one while nobody knows how long it usually needs."""
+HESITATION = 0.05
+"""Seconds per attempt made for which a call leaves a probe to another one, which has more attempts left."""
 LONGEST_PAUSE = 1.0
 """Seconds after which a waiting call looks for itself whether something has changed."""
 
@@ -136,7 +138,7 @@ class Course:
         usual = pace.limit
         if self._candidates.other_could_answer(self._now):
             patience = max(COLD_LIMIT, remaining / (len(self.targets) + 1)) if usual is None else usual
-            most = min(most, patience * max(self._now.timeouts * 2, self.around.health.strikes(target), 1))
+            most = min(most, patience * 2.0**self._now.timeouts)
         self._limited = remaining < min(most, usual or most)
         return max(min(most, remaining), LEAST_ATTEMPT)
 
@@ -250,6 +252,9 @@ class Course:
         tenant, account = self.asked.info.tenant_id, self.target.key[0]
         impatient = failure.kind is FailureKind.TIMEOUT and self._limited
         if self._pass is not None:
+            if self._pass.probing and failure.kind is FailureKind.TIMEOUT and not impatient:
+                # Who is slow for long is slow, and does not hang: its probes say so, bit by bit.
+                self._pace(self.target).add(now - self._sent_at)
             if impatient:  # the call's own deadline was short: the provider is not to blame
                 health.left(self._pass)
             else:
@@ -272,7 +277,7 @@ class Course:
         self, failure: Failure, other: tuple[Candidate, float] | None, can_simplify: bool, *, urgent: bool
     ) -> Situation:
         health, now = self.around.health, self._now
-        wait = health.wait(now.target, urgent=urgent)
+        wait = health.wait(now.target, urgent=urgent, hesitation=self._candidates.hesitation)
         if not now.hopeless:
             wait = max(wait, now.not_before - self.around.clock())
         return Situation(
@@ -295,11 +300,14 @@ class Course:
         )
 
     def _enter(self, chosen: Candidate, *, urgent: bool) -> bool:
-        self._pass = self.around.health.enter(chosen.target, urgent=urgent)
+        health, hesitation = self.around.health, self._candidates.hesitation
+        self._pass = health.enter(chosen.target, urgent=urgent, hesitation=hesitation)
         if self._pass is None:
             return False
         self._now = chosen
+        self._sent_at = self.around.clock()
         self.attempts += 1
+        self._candidates.hesitation = HESITATION * self.attempts
         chosen.attempts += 1
         return True
 

@@ -57,12 +57,18 @@ class Gate:
         """Clock time at which the next probe may go, when nobody is in a hurry."""
         return max(self.not_before, self._rests_until)
 
-    def wait(self, now: float, *, urgent: bool) -> float:
-        """Seconds until an attempt may be made; infinite while one that is on trial is awaited."""
+    def wait(self, now: float, *, urgent: bool, hesitation: float = 0.0) -> float:
+        """Seconds until an attempt may be made; infinite while one that is on trial is awaited.
+
+        Args:
+            now: the clock's time.
+            urgent: whether there is nobody else to ask.
+            hesitation: seconds for which a probe is left to others who may come.
+        """
         if self.trial is None:
             return 0.0
         rests_until = min(self._rests_until, self._urgent_from) if urgent else self._rests_until
-        until = max(self.not_before, rests_until)
+        until = max(self.not_before, rests_until) + (hesitation if self.trial == 1 else 0.0)
         if until > now:
             return until - now
         return math.inf if self._on_trial >= self.trial else 0.0

@@ -97,24 +97,21 @@ class Health:
         """Seconds of the clock that all of this goes by."""
         return self._clock()
 
-    def strikes(self, target: Target) -> int:
-        """How often in a row a target was found to be ill."""
-        gate = self._gates.get(target.key)
-        return gate.strikes if gate is not None else 0
-
-    def wait(self, target: Target, *, urgent: bool) -> float:
+    def wait(self, target: Target, *, urgent: bool, hesitation: float = 0.0) -> float:
         """Seconds until a target may be asked; infinite where that depends on attempts that are under way.
 
         Args:
             target: who would be asked.
             urgent: whether there is nobody else, so that a rest of our own choice may be cut short.
+            hesitation: seconds for which a probe is left to other calls that may come.
         """
         account, model = target.key
         if target.max_in_flight is not None and self._under_way.get(account, 0) >= target.max_in_flight:
             return math.inf
         now = self._clock()
         gates = (self._gates.get((account, "")), self._gates.get((account, model)))
-        return max((gate.wait(now, urgent=urgent) for gate in gates if gate is not None), default=0.0)
+        waits = [gate.wait(now, urgent=urgent, hesitation=hesitation) for gate in gates if gate is not None]
+        return max(waits, default=0.0)
 
     def why(self, target: Target) -> Failure | None:
         """The failure because of which a target is not asked."""
@@ -123,11 +120,11 @@ class Health:
         closed = [gate for gate in gates if gate.trial is not None]
         return max(closed, key=lambda gate: gate.closed_until).failure if closed else None
 
-    def enter(self, target: Target, *, urgent: bool) -> Pass | None:
+    def enter(self, target: Target, *, urgent: bool, hesitation: float = 0.0) -> Pass | None:
         """Leave to ask a target now, to be handed back with ``answered``, ``failed`` or ``left``."""
         account, model = target.key
         with self._lock:
-            if self.wait(target, urgent=urgent) > 0:
+            if self.wait(target, urgent=urgent, hesitation=hesitation) > 0:
                 return None
             self._under_way[account] = self._under_way.get(account, 0) + 1
             whole, one = self._gates.get((account, "")), self._gates.get((account, model))

@@ -12,7 +12,7 @@ HIGH = 0.95
 """The quantile that the limit goes by: one slow answer in twenty is usual."""
 FACTOR = 3.0
 """How many times the usual is too long."""
-SHORTEST_LIMIT = 1.5
+SHORTEST_LIMIT = 1.0
 """Seconds: no target is taken for hanging sooner."""
 UNKNOWN = 1.0
 """Seconds that an answer is expected to take while nothing is known."""

@@ -17,8 +17,12 @@ from cajanegra.recovery.health import Health, Key
 
 INTERVAL = 1.0
 """Seconds between two looks at what the others have learned, while calls are made."""
-PAUSE = 30.0
-"""Seconds until the next try when the others cannot be reached."""
+LONGEST_PAUSE = 60.0
+"""Seconds between two tries while the others cannot be reached; it begins with the interval and doubles."""
+TROUBLESOME = 4
+"""Tries in a row that fail until somebody is told: the tables of a new database take a moment."""
+IDLE = 60
+"""Looks without a call in between after which the others are no longer listened to."""
 OVERLAP = 10.0
 """Seconds that are read again each time: clocks differ, and transactions end later than they begin."""
 
@@ -66,6 +70,7 @@ class Sharing:
         self._said: dict[Key, float] = {}
         self._heard: dict[Key, float] = {}
         self._since = 0.0
+        self._failures = 0
 
     def note(self, key: Key, kind: str, gate: Gate) -> None:
         """Something was learned that the others should know."""
@@ -101,14 +106,17 @@ class Sharing:
     def _run(self) -> None:
         try:
             while not self._closed:
-                if not self._wake.wait(None if self.shared is None else PAUSE):
-                    self._hang_up()
-                    continue
-                self._wake.clear()
-                while self._busy and not self._closed:
+                self._wake.wait()
+                idle = 0
+                while idle < IDLE and not self._closed:
+                    idle = 0 if self._busy or self._unsaid else idle + 1
                     self._busy = False  # the next call says that there are still some
-                    pause = INTERVAL if self._exchange() else PAUSE
-                    self._wait(pause)
+                    self._wake.clear()
+                    self._exchange()
+                    self._wait(min(INTERVAL * 2.0**self._failures, LONGEST_PAUSE))
+                self._hang_up()
+                if not (self._busy or self._unsaid):
+                    self._wake.clear()
             self._exchange()
         finally:
             self._hang_up()
@@ -118,13 +126,12 @@ class Sharing:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not self._closed:
             self._wake.wait(left)
-            self._wake.clear()
-            if self._unsaid and seconds <= INTERVAL:
-                self._busy = True
+            if self._unsaid and not self._failures:
                 return
+            self._wake.clear()
 
-    def _exchange(self) -> bool:
-        """Say what is new and hear what is; whether that went well."""
+    def _exchange(self) -> None:
+        """Say what is new and hear what is."""
         with self._lock:
             states, self._unsaid = self._unsaid, {}
         try:
@@ -135,14 +142,14 @@ class Sharing:
             now = self._wall()
             for state in self.shared.read(self._since - OVERLAP):
                 self._hear(state, now)
-            self._since = now
+            self._since, self._failures = now, 0
         except CajanegraError as error:
-            _log.warning("what is learned of the providers is not shared for now: %s", error)
+            self._failures += 1
+            if self._failures == TROUBLESOME:
+                _log.warning("what is learned of the providers is not shared for now: %s", error)
             with self._lock:
                 self._unsaid = states | self._unsaid
             self._hang_up()
-            return False
-        return True
 
     def _hear(self, state: ProviderState, now: float) -> None:
         key = (state.account, state.model)
