@@ -8,7 +8,7 @@ from typing import Any
 
 from cajanegra.domain.call import ChatRequest
 from cajanegra.recovery.health import Health
-from cajanegra.recovery.simplify import fit, fits
+from cajanegra.recovery.simplify import characters_of, fit, fits
 from cajanegra.recovery.target import Target
 
 ERROR_OF_ESTIMATE = 1.5
@@ -19,6 +19,7 @@ class Candidate:
     """What is known of a target in this call."""
 
     __slots__ = (
+        "_characters",
         "attempts",
         "backed_off",
         "changed",
@@ -47,10 +48,22 @@ class Candidate:
         self.not_before = -math.inf
         """Clock time before which this call does not repeat its request."""
         self.hopeless = False
+        self._characters: int | None = None
+
+    @property
+    def characters(self) -> int:
+        """Characters of the prompt that is sent to it."""
+        if self._characters is None:
+            self._characters = characters_of(self.request.messages)
+        return self._characters
+
+    def change(self, request: ChatRequest, changed: Mapping[str, Any]) -> None:
+        """Send a request from which something was left out."""
+        self.request, self.changed, self._characters = request, changed, None
 
     def simplify(self, request: ChatRequest) -> None:
         """Go on with a smaller request, which starts anew."""
-        self.request = request
+        self.change(request, self.changed)
         self.simplifications += 1
         self.retries = 0
         self.failures = 0
@@ -80,16 +93,17 @@ class Candidates:
         """Tokens that a target can hold, as far as anybody knows."""
         return self._health.windows.window(target.key, target.context_window)
 
-    def anybody_free(self) -> bool:
-        """Whether somebody can be asked without cutting a rest short."""
-        return any(not one.hopeless and self._health.wait(one.target, urgent=False) <= 0 for one in self.all)
+    def preferred(self) -> Candidate | None:
+        """The one to ask when nothing is wrong with it."""
+        first = self.all[0]
+        return first if self._holds(first.target) and self._prepare(first) else None
 
     def first(self, *, urgent: bool) -> tuple[Candidate, float]:
         """Whom to ask first, and in how many seconds.
 
         Who holds the whole request goes before who would need a smaller one.
         """
-        viable = [one for one in self.all if self._holds(one.target)]
+        viable = [one for one in self.all if self._holds(one.target) and self._prepare(one)]
         if not viable:
             viable = [one for one in self.all if self._prepare(one)] or self.all
             viable.sort(key=lambda one: -(self.window(one.target) or 0))
@@ -156,6 +170,9 @@ class Candidates:
         return max(self._health.wait(one.target, urgent=urgent, hesitation=self.hesitation), own, 0.0)
 
     def _holds(self, target: Target) -> bool:
+        """Whether a target takes the whole request, but for what makes no difference to the answer."""
+        if not self._health.demands.takes(target.key, self._request):
+            return False
         window = self.window(target)
         return window is None or fits(self._request, window, self._health.windows.density(target.key))
 
@@ -166,13 +183,21 @@ class Candidates:
         return window is None or fits(self._request, window, density / ERROR_OF_ESTIMATE)
 
     def _prepare(self, one: Candidate) -> bool:
-        """Make the request fit a target; whether it does, or seems to."""
-        window = self.window(one.target)
-        density = self._health.windows.density(one.target.key)
-        if one.changed or window is None or fits(one.request, window, density):
+        """Make the request such that a target takes it; whether it does, or seems to."""
+        if one.changed or one.attempts:
             return True
-        fitted = fit(self._request, window, density)
-        if fitted is None:
+        key, demands = one.target.key, self._health.demands
+        if not demands.takes(key, self._request):
             return False
-        one.request, one.changed = fitted.request, fitted.changed
+        adapted = demands.adapt(key, one.request)
+        request = adapted.request if adapted is not None else one.request
+        changed = adapted.changed if adapted is not None else {}
+        window, density = self.window(one.target), self._health.windows.density(key)
+        if window is not None and not fits(request, window, density):
+            fitted = fit(request, window, density)
+            if fitted is None:
+                return False
+            request, changed = fitted.request, {**changed, **fitted.changed}
+        if changed:
+            one.change(request, changed)
         return True

@@ -16,6 +16,7 @@ from cajanegra.recovery.backoff import backoff
 from cajanegra.recovery.candidates import Candidate, Candidates
 from cajanegra.recovery.decision import (
     LEAST_ATTEMPT,
+    Decision,
     Other,
     Policy,
     Situation,
@@ -25,12 +26,14 @@ from cajanegra.recovery.decision import (
 from cajanegra.recovery.health import Health, Pass
 from cajanegra.recovery.minutes import Minutes, StepTaken
 from cajanegra.recovery.pace import Pace
-from cajanegra.recovery.simplify import characters_of, numbers_of, simplify
+from cajanegra.recovery.simplify import numbers_of, simplify
 from cajanegra.recovery.target import Target
 from cajanegra.recovery.windows import agree
 
 COLD_LIMIT = 5.0
 """Seconds after which a target is left for another one while nobody knows how long it usually needs."""
+PATIENCE = 1.0
+"""Seconds that a call waits before it cuts short somebody's rest."""
 HESITATION = 0.05
 """Seconds per attempt made for which a call leaves a probe to another one, which has more attempts left."""
 LONGEST_PAUSE = 1.0
@@ -114,9 +117,16 @@ class Course:
         Raises:
             CallError: nobody can be asked in time.
         """
+        preferred = self._candidates.preferred()
+        if preferred is not None and self._enter(preferred, urgent=False):
+            self.minutes.open(preferred.target, preferred.changed, ())
+            return
         while True:
-            urgent = not self._candidates.anybody_free()
-            chosen, wait = self._candidates.first(urgent=urgent)
+            urgent = False
+            chosen, wait = self._candidates.first(urgent=False)
+            if wait > PATIENCE:
+                urgent = True
+                chosen, wait = self._candidates.first(urgent=True)
             if wait <= 0 and self._enter(chosen, urgent=urgent):
                 break
             held = self.around.health.why(chosen.target)
@@ -133,7 +143,7 @@ class Course:
         target, remaining = self.target, self.remaining
         most = target.timeout
         if self.streamed and target.first_token_timeout is not None:
-            most = min(most, target.first_token_timeout)
+            most = min(most, target.first_token_timeout * 2.0**self._now.timeouts)
         pace = self._pace(target)
         usual = pace.limit
         if self._candidates.other_could_answer(self._now):
@@ -164,7 +174,7 @@ class Course:
         """
         counted = _counted(answer)
         windows, key = self.around.health.windows, self.target.key
-        characters = characters_of(self.request.messages)
+        characters = self._now.characters
         if not counted or not windows.looks_cut(key, characters, counted):
             return
         if any(agree(counted, other) for other in self._candidates.cut_counts):
@@ -182,7 +192,7 @@ class Course:
     def holds(self) -> bool:
         """Whether a stream is kept back until the provider has said how much of the prompt it read."""
         windows, target = self.around.health.windows, self.target
-        characters = characters_of(self.request.messages)
+        characters = self._now.characters
         if not windows.may_be_cut(target.key, characters, target.context_window):
             return False
         return self._candidates.other_could_answer(self._now)
@@ -202,15 +212,11 @@ class Course:
             self._candidates.window(self.target),
             self.around.health.windows.density(self.target.key),
         )
+        self.around.health.demands.learn(self.target.key, failure, smaller.changed if smaller else {})
         while True:
-            urgent = not self._candidates.anybody_free()
-            other = self._candidates.best_other(self._now, self.around.policy.last_retries, urgent=urgent)
-            decision = decide(
-                self.around.policy, self._situation(failure, other, smaller is not None, urgent=urgent)
-            )
+            decision, chosen, urgent = self._decide(failure, can_simplify=smaller is not None)
             if decision.strategy is None:
                 raise self.given_up(error, decision.reason) from error
-            chosen = other[0] if decision.strategy is Strategy.FALLBACK and other else self._now
             if decision.wait <= 0 and self._enter(chosen, urgent=urgent):
                 break
             await self._pause(decision.wait)
@@ -273,6 +279,25 @@ class Course:
         self._now.not_before = now + wait
         self._now.hopeless = not is_repeatable(failure)
 
+    def _decide(self, failure: Failure, *, can_simplify: bool) -> tuple[Decision, Candidate, bool]:
+        """What to do now, with whom, and whether a rest is cut short for it, there being nobody else."""
+        calm = self._decided(failure, can_simplify=can_simplify, urgent=False)
+        if calm[0].strategy is not None and calm[0].wait <= PATIENCE:
+            return calm
+        urgent = self._decided(failure, can_simplify=can_simplify, urgent=True)
+        if urgent[0].strategy is None or (calm[0].strategy is not None and calm[0].wait <= urgent[0].wait):
+            return calm
+        return urgent
+
+    def _decided(
+        self, failure: Failure, *, can_simplify: bool, urgent: bool
+    ) -> tuple[Decision, Candidate, bool]:
+        policy = self.around.policy
+        other = self._candidates.best_other(self._now, policy.last_retries, urgent=urgent)
+        decision = decide(policy, self._situation(failure, other, can_simplify, urgent=urgent))
+        chosen = other[0] if decision.strategy is Strategy.FALLBACK and other is not None else self._now
+        return decision, chosen, urgent
+
     def _situation(
         self, failure: Failure, other: tuple[Candidate, float] | None, can_simplify: bool, *, urgent: bool
     ) -> Situation:
@@ -332,8 +357,7 @@ class Course:
     def _learn_count(self, answer: Answer) -> None:
         counted = _counted(answer)
         if counted:
-            characters = characters_of(self.request.messages)
-            self.around.health.windows.learn_count(self.target.key, characters, counted)
+            self.around.health.windows.learn_count(self.target.key, self._now.characters, counted)
 
     def _learn_window(self, failure: Failure) -> None:
         limit, asked = numbers_of(failure.message)

@@ -160,7 +160,8 @@ def decide(policy: Policy, now: Situation) -> Decision:
 
 
 def _retry(policy: Policy, now: Situation) -> Decision | None:
-    limit = policy.retries if now.other is not None and now.other.is_new else policy.last_retries
+    other_is_left = now.other is not None and now.other.is_new and _fits(now.other.wait, now)
+    limit = policy.retries if other_is_left else policy.last_retries
     if not is_repeatable(now.failure) or now.retries >= limit or not now.within_budget:
         return None
     if not _fits(now.wait, now):

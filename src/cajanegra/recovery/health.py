@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from cajanegra.domain.failure import Failure, FailureKind
 from cajanegra.recovery.bell import Bell
 from cajanegra.recovery.budget import RetryBudget
+from cajanegra.recovery.demands import Demands
 from cajanegra.recovery.gate import (
     FIRST_DEAD_REST,
     FIRST_REST,
@@ -83,7 +84,8 @@ class Health:
         self.start_afresh()
         self.paces = Paces()
         self.windows = Windows()
-        self.budget = RetryBudget(retry_budget)
+        self.demands = Demands(clock)
+        self.budget = RetryBudget(retry_budget, clock)
         self._clock = clock
         self._gates: dict[Key, Gate] = {}
 

@@ -6,6 +6,8 @@ from collections import OrderedDict, deque
 
 MEMORY = 64
 """Answers that are looked back on."""
+REFRESH = 8
+"""Answers after which that is done anew."""
 ENOUGH = 8
 """Answers that must be known before they say anything."""
 HIGH = 0.95
@@ -22,36 +24,33 @@ MOST_PACES = 1_024
 class Pace:
     """The last answers' times, in seconds."""
 
-    __slots__ = ("_limit", "_times", "_usual")
+    __slots__ = ("_added", "_limit", "_times", "_usual")
 
     def __init__(self) -> None:
         self._times: deque[float] = deque(maxlen=MEMORY)
         self._usual: float | None = None
         self._limit: float | None = None
+        self._added = 0
 
     def add(self, seconds: float) -> None:
         """An answer took so long."""
         self._times.append(seconds)
-        self._usual = None
+        self._added += 1
+        if self._added <= ENOUGH or self._added % REFRESH == 0:
+            self._measure()
 
     @property
     def usual(self) -> float:
         """Median of the last answers."""
-        if self._usual is None:
-            self._measure()
         return self._usual or UNKNOWN
 
     @property
     def limit(self) -> float | None:
         """Seconds after which it hangs; ``None`` while too little is known."""
-        if self._usual is None:
-            self._measure()
         return self._limit
 
     def _measure(self) -> None:
         times = sorted(self._times)
-        if not times:
-            return
         self._usual = times[len(times) // 2]
         if len(times) >= ENOUGH:
             self._limit = max(SHORTEST_LIMIT, FACTOR * times[int(len(times) * HIGH)])

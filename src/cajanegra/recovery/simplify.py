@@ -21,6 +21,13 @@ SHORTEST_TEXT = 200
 CUT_MARK = "\n[…]\n"
 _KEPT_ROLES = ("system", "developer")
 _NEW_NAME = "max_completion_tokens"
+MEANINGFUL = frozenset(
+    {
+        *("messages", "model", "stream", "response_format", "tools", "tool_choice", "functions"),
+        *("function_call", "n", "stop", "modalities", "audio", "web_search_options", "logit_bias"),
+    }
+)
+"""Parameters without which the answer is not what was asked for: they are never left out."""
 
 _NUMBER = re.compile(r"(?<![\w.])\d{1,3}(?:,\d{3})+(?![\w])|(?<![\w.])\d{2,9}(?![\w])")
 _PARAMETER = re.compile(
@@ -73,7 +80,7 @@ def simplify(
     if failure.kind is FailureKind.MAX_TOKENS_INVALID:
         return _lower_max_tokens(request, failure.message) or _without_parameter(request, failure.message)
     limit, asked = numbers_of(failure.message)
-    return _shrink(request, limit or context_window, asked, density)
+    return _shrink(request, limit or context_window, asked, density, refused=True)
 
 
 def fit(
@@ -82,14 +89,14 @@ def fit(
     """The request made to fit a context window, or ``None`` where it seems to fit as it is, or cannot."""
     if context_window is None or fits(request, context_window, density):
         return None
-    return _shrink(request, context_window, None, density)
+    return _shrink(request, context_window, None, density, refused=False)
 
 
 def fits(request: ChatRequest, context_window: int | None, density: float = TOKENS_PER_CHARACTER) -> bool:
     """Whether a request seems to fit a context window as it is."""
     if context_window is None:
         return True
-    return characters_of(request.messages) * density + (_answer_limit(request) or 0) <= context_window
+    return characters_of(request.messages) * density + (answer_limit(request) or 0) <= context_window
 
 
 def numbers_of(message: str) -> tuple[int | None, int | None]:
@@ -105,9 +112,11 @@ def characters_of(messages: Sequence[Message]) -> int:
     return sum(_length(message.get("content")) for message in messages)
 
 
-def _shrink(request: ChatRequest, limit: int | None, asked: int | None, density: float) -> Simplified | None:
+def _shrink(
+    request: ChatRequest, limit: int | None, asked: int | None, density: float, *, refused: bool
+) -> Simplified | None:
     total = characters_of(request.messages)
-    answer = _answer_limit(request) or 0
+    answer = answer_limit(request) or 0
     if limit is None:
         return _cut(request, int(total * SHRINK), {}, exact=False)
     prompt = max((asked or 0) - answer, 0) or total * density
@@ -122,6 +131,8 @@ def _shrink(request: ChatRequest, limit: int | None, asked: int | None, density:
         answer = limit // 4
         request = _with_answer_limit(request, answer)
     room = max(limit - answer, 0) * SAFETY
+    if prompt <= room and not refused:
+        return Simplified(request, changed) if changed else None
     if prompt <= room:  # it was said to be too long all the same: the numbers mean something else
         return _cut(request, int(total * SHRINK), changed, exact=False)
     return _cut(request, int(total * room / prompt), changed, exact=True)
@@ -152,7 +163,7 @@ def _cut(request: ChatRequest, keep: int, changed: dict[str, Any], *, exact: boo
     return Simplified(replace(request, messages=messages), changed)
 
 
-def _answer_limit(request: ChatRequest) -> int | None:
+def answer_limit(request: ChatRequest) -> int | None:
     """The longest answer that is asked for, in tokens, under either of its names."""
     limit = request.max_tokens or request.parameters.get(_NEW_NAME)
     return limit if isinstance(limit, int) and limit > 0 else None
@@ -201,12 +212,12 @@ def _cut_longest(messages: list[Message], excess: int) -> int:
 
 
 def _lower_max_tokens(request: ChatRequest, message: str) -> Simplified | None:
-    asked = _answer_limit(request)
+    asked = answer_limit(request)
     if asked is None:
         return None
     to = max((number for number in _numbers(message) if number < asked), default=None)
     if to is not None:
-        return Simplified(_with_answer_limit(request, to), {"max_tokens": {"from": asked, "to": to}})
+        return with_shorter_answer(request, to)
     parameters = {name: value for name, value in request.parameters.items() if name != _NEW_NAME}
     without = replace(request, max_tokens=None, parameters=parameters)
     return Simplified(without, {"max_tokens": {"from": asked, "to": None}})
@@ -214,22 +225,44 @@ def _lower_max_tokens(request: ChatRequest, message: str) -> Simplified | None:
 
 def _without_parameter(request: ChatRequest, message: str) -> Simplified | None:
     """Remove what the provider says it does not know; a renamed parameter is given its new name."""
-    for found in _PARAMETER.finditer(message):
-        name = next(group for group in found.groups() if group).partition(".")[0]
-        if name == "max_tokens" and request.max_tokens is not None:
-            parameters = dict(request.parameters)
-            if _NEW_NAME in message:
-                parameters[_NEW_NAME] = request.max_tokens
-                changed = {"parameters_renamed": {"max_tokens": _NEW_NAME}}
-            else:
-                changed = {"parameters_removed": [name]}  # type: ignore[dict-item]
-            return Simplified(replace(request, max_tokens=None, parameters=parameters), changed)
-        if name == "temperature" and request.temperature is not None:
-            return Simplified(replace(request, temperature=None), {"parameters_removed": [name]})
-        if name in request.parameters:
-            rest = {key: value for key, value in request.parameters.items() if key != name}
-            return Simplified(replace(request, parameters=rest), {"parameters_removed": [name]})
+    for name, new_name in rejected_in(message):
+        if name not in MEANINGFUL and (changed := without(request, name, new_name)):
+            return changed
     return None
+
+
+def rejected_in(message: str) -> list[tuple[str, str | None]]:
+    """The parameters that a message says the provider does not know, each with its new name if it has one."""
+    names = [
+        next(group for group in found.groups() if group).partition(".")[0]
+        for found in _PARAMETER.finditer(message)
+    ]
+    return [(name, _NEW_NAME if name == "max_tokens" and _NEW_NAME in message else None) for name in names]
+
+
+def without(request: ChatRequest, name: str, new_name: str | None) -> Simplified | None:
+    """The request without a parameter, or with it under its new name; ``None`` where it does not have it."""
+    removed = {"parameters_removed": [name]}
+    if name == "max_tokens" and request.max_tokens is not None:
+        if new_name is None:
+            return Simplified(replace(request, max_tokens=None), removed)
+        parameters = {**request.parameters, new_name: request.max_tokens}
+        changed = {"parameters_renamed": {name: new_name}}
+        return Simplified(replace(request, max_tokens=None, parameters=parameters), changed)
+    if name == "temperature" and request.temperature is not None:
+        return Simplified(replace(request, temperature=None), removed)
+    if name in request.parameters:
+        rest = {key: value for key, value in request.parameters.items() if key != name}
+        return Simplified(replace(request, parameters=rest), removed)
+    return None
+
+
+def with_shorter_answer(request: ChatRequest, most: int) -> Simplified | None:
+    """The request for an answer of at most so many tokens; ``None`` where it does not ask for more."""
+    asked = answer_limit(request)
+    if asked is None or asked <= most:
+        return None
+    return Simplified(_with_answer_limit(request, most), {"max_tokens": {"from": asked, "to": most}})
 
 
 def _numbers(message: str) -> list[int]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cajanegra.domain.failure import Failure, FailureKind
-from cajanegra.recovery.budget import RetryBudget
+from cajanegra.recovery.budget import REFILL_SECONDS, RetryBudget
 from cajanegra.recovery.health import CLOCK_MARGIN, Health, Pass
 from cajanegra.recovery.pace import ENOUGH, SHORTEST_LIMIT, UNKNOWN, Pace
 from cajanegra.recovery.target import Target
@@ -108,7 +108,8 @@ def test_what_another_process_learned_counts_here_too() -> None:
 
 
 def test_a_tenant_that_fails_too_often_repeats_nothing_and_others_still_do() -> None:
-    budget = RetryBudget(10)
+    clock = Clock()
+    budget = RetryBudget(10, clock)
     for _ in range(5):
         assert budget.allows("key-1", "acme")
         budget.failed("key-1", "acme")
@@ -117,10 +118,15 @@ def test_a_tenant_that_fails_too_often_repeats_nothing_and_others_still_do() -> 
     assert budget.allows("key-2", "acme")
     budget.answered("key-1", "acme")
     assert budget.allows("key-1", "acme")
+    for _ in range(100):
+        budget.failed("key-1", "acme")
+    assert not budget.allows("key-1", "acme")
+    clock.now += REFILL_SECONDS
+    assert budget.allows("key-1", "acme")
 
 
 def test_without_a_size_the_budget_is_never_spent() -> None:
-    budget = RetryBudget(0)
+    budget = RetryBudget(0, Clock())
     for _ in range(1000):
         budget.failed("key-1", None)
     assert budget.allows("key-1", None)
