@@ -1,18 +1,24 @@
-"""A ``CallStore`` in memory, and the other ports that recording needs, for tests without a database."""
+"""Stores, readers and knowledge in memory, for tests of what stands before the database."""
 
 from __future__ import annotations
 
+import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from cajanegra.domain.failure import Failure, FailureKind, ProviderError
-from cajanegra.domain.record import Batch, CallRecord, FeedbackRecord
+from cajanegra.domain.record import Batch, CallRecord, ContentRecord, FeedbackRecord
 from cajanegra.errors import RejectedError, StorageError
-from cajanegra.ports import Explanation
+from cajanegra.ports import Explanation, Prepared
+from cajanegra.recording.assembler import Assembler
+from cajanegra.recording.spool import Spool
+from cajanegra.recording.writer import Writer
 
 
 class MemoryStore:
-    """Keeps what is written, once per request id.
+    """A ``CallStore`` that keeps what is written, once per request id and position of a track.
 
     ``failures`` are raised first, one per write; a call with ``poison`` as its task is always refused.
     """
@@ -20,7 +26,9 @@ class MemoryStore:
     def __init__(self, *failures: Exception, poison: str = "poison") -> None:
         self.calls: dict[str, CallRecord] = {}
         self.feedback: list[FeedbackRecord] = []
+        self.contents: list[ContentRecord] = []
         self.batches: list[Batch] = []
+        self.positions: dict[str, int] = {}
         self.closed = False
         self._failures = list(failures)
         self._poison = poison
@@ -28,16 +36,28 @@ class MemoryStore:
     def fail_with(self, *failures: Exception) -> None:
         self._failures += failures
 
-    def write(self, batch: Batch) -> int:
+    def prepare(self, batch: Batch) -> Prepared:
+        return Prepared(batch, None)
+
+    def write(self, parts: Sequence[Prepared], track: str = "") -> int:
         if self._failures:
             raise self._failures.pop(0)
+        done = self.positions.get(track, -1)
+        records = [record for part in parts for record in part.batch if record.position > done or not track]
+        batch = Batch.of(records)
         if any(call.task == self._poison for call in batch.calls):
             raise RejectedError("the row has a value that its column does not take")
         new = {call.request_id: call for call in batch.calls if call.request_id not in self.calls}
         self.calls |= new
         self.feedback += batch.feedback
+        self.contents += batch.contents
         self.batches.append(batch)
+        if track and records:
+            self.positions[track] = batch.position
         return len(new)
+
+    def forget(self, track: str) -> None:
+        self.positions.pop(track, None)
 
     def close(self) -> None:
         self.closed = True
@@ -51,10 +71,10 @@ class BlockedStore(MemoryStore):
         self.entered = threading.Event()
         self.released = threading.Event()
 
-    def write(self, batch: Batch) -> int:
+    def write(self, parts: Sequence[Prepared], track: str = "") -> int:
         self.entered.set()
         self.released.wait(30)
-        return super().write(batch)
+        return super().write(parts, track)
 
 
 class Reader:
@@ -90,6 +110,23 @@ def opening(*results: MemoryStore | Exception) -> Callable[[], MemoryStore]:
         return result
 
     return open_store
+
+
+def new_assembler() -> Assembler:
+    """An assembler that knows nothing and masks no content."""
+    return Assembler(Knowledge(), redacted_content=False)
+
+
+def new_writer(
+    open_store: Callable[[], Any],
+    *,
+    directory: Path | None = None,
+    wait: Callable[[float], object] | None = None,
+    **limits: Any,
+) -> Writer:
+    """A writer with a spool in a directory, by default a new one."""
+    spool = Spool(directory or Path(tempfile.mkdtemp(prefix="cajanegra-test-spool-")), **limits)
+    return Writer(spool, open_store, new_assembler, wait=wait)
 
 
 AWAY = StorageError("postgresql://db/calls cannot be reached: connection refused")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from cajanegra.domain.record import CallRecord, Occurrence, StepRecord
+from cajanegra.domain.record import Batch, CallRecord, Occurrence, Record, StepRecord
+from cajanegra.storage.database import Database
+from cajanegra.storage.writes import Store
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -53,3 +56,17 @@ def recovered_call(request_id: str, **known: Any) -> CallRecord:
         "response_metadata": {"attempts": 2, "patterns": ["ollama_timeout"]},
     }
     return call_record(request_id, **(usual | known))
+
+
+def write(database: Database, *records: Record, track: str = "") -> int:
+    """Write records in one transaction, at ``NOW``; how many calls were new."""
+    return _write(Store(database, lambda: NOW), records, track)
+
+
+def write_now(database: Database, *records: Record) -> int:
+    """The same at the time that it is."""
+    return _write(Store(database), records, "")
+
+
+def _write(store: Store, records: Sequence[Record], track: str) -> int:
+    return store.write([store.prepare(Batch.of(records))], track)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
 import os
@@ -14,7 +15,10 @@ from cajanegra.analysis.classify import Classifier
 from cajanegra.analysis.knowledge import KnowledgeBase
 from cajanegra.errors import SettingsError
 from cajanegra.ports import CallLog, CallStore, SharedState
+from cajanegra.recording import location
 from cajanegra.recording.assembler import Assembler
+from cajanegra.recording.drainer import Drainer
+from cajanegra.recording.spool import Spool
 from cajanegra.recording.writer import Writer
 from cajanegra.settings import Provider, Settings
 
@@ -25,9 +29,10 @@ if TYPE_CHECKING:
 
 
 def store_opener(settings: Settings) -> Callable[[], CallStore]:
-    """A function that opens the store; what it needs is imported when it is called."""
+    """A function that opens the store; all that it needs is imported when it is called, and not later."""
 
     def open_store() -> CallStore:
+        import_storage(settings)
         from cajanegra.storage.database import Database
         from cajanegra.storage.writes import Store
 
@@ -36,10 +41,33 @@ def store_opener(settings: Settings) -> Callable[[], CallStore]:
     return open_store
 
 
+def spool_directory(settings: Settings) -> Path:
+    """Where events wait for the settings' database."""
+    return location.spool_directory(Path(settings.spool.dir), settings.database.url)
+
+
+def new_assembler(settings: Settings) -> Assembler:
+    """Makes records of the events of one track."""
+    return Assembler(KnowledgeBase(), redacted_content=settings.capture.content != "full")
+
+
 def new_writer(settings: Settings) -> Writer:
-    """A writer of its own queue into the settings' database."""
-    redacted = settings.capture.content != "full"
-    return Writer(store_opener(settings), Assembler(KnowledgeBase(), redacted_content=redacted))
+    """A writer with a spool of its own, into the settings' database."""
+    limits = settings.spool
+    spool = Spool(spool_directory(settings), max_bytes=limits.max_bytes, fsync=limits.fsync)
+    return Writer(
+        spool,
+        store_opener(settings),
+        functools.partial(new_assembler, settings),
+        sync=limits.fsync == "interval",
+    )
+
+
+def new_drainer(settings: Settings) -> Drainer:
+    """Brings what dead processes have left to the settings' database."""
+    return Drainer(
+        spool_directory(settings), store_opener(settings), functools.partial(new_assembler, settings)
+    )
 
 
 def new_engine(settings: Settings, log: CallLog, routes: Sequence[Route]) -> tuple[Engine, Sharing]:
@@ -127,6 +155,7 @@ def import_storage(settings: Settings) -> None:
     database = Database(settings.database.url)
     database.import_driver()
     importlib.import_module("cajanegra.storage.writes")
+    importlib.import_module("cajanegra.storage.provider_states")
     path = database.url.database
     if database.dialect == "sqlite" and path and not Path(path).exists():
         importlib.import_module("alembic.command")  # the tables of the new file are going to be made

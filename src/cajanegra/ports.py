@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from cajanegra.domain.call import Answer, ChatRequest, Chunk, Message
@@ -13,24 +13,47 @@ from cajanegra.domain.record import Batch
 
 
 class EventSink(Protocol):
-    """Where the recorder puts events and a writer takes them from. Shared by all threads."""
+    """Where the recorder puts events. Shared by all threads."""
 
-    def append(self, event: Event) -> None:
-        """Take an event without waiting and without raising; what cannot be taken is counted."""
+    def append(self, event: Event) -> bool:
+        """Keep an event without waiting and without raising; what cannot be kept is counted.
+
+        Returns:
+            Whether it is kept.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Records, and what the store that is to write them has made of them."""
+
+    batch: Batch
+    rows: Any = field(repr=False)
 
 
 class CallStore(Protocol):
-    """Where finished calls end up. Used by one thread at a time."""
+    """Where finished calls end up. ``prepare`` may run beside the other methods, which one thread uses."""
 
-    def write(self, batch: Batch) -> int:
-        """Write the batch in one transaction and return how many calls were new.
+    def prepare(self, batch: Batch) -> Prepared:
+        """Do what can be done without the database."""
 
-        Writing the same batch again changes nothing.
+    def write(self, parts: Sequence[Prepared], track: str = "") -> int:
+        """Write the parts in one transaction and return how many calls were new.
+
+        Of a track, what stands at or before the position that the database has of it is passed over, and the
+        position moves on: writing the same again changes nothing, whatever it is.
 
         Raises:
             SchemaError: the tables are missing.
             RejectedError: the database refuses these data, and would again.
             StorageError: the database cannot be reached or refused the batch; nothing of it was written.
+        """
+
+    def forget(self, track: str) -> None:
+        """The track is gone: nothing of it will be written again.
+
+        Raises:
+            StorageError: the database cannot be reached.
         """
 
     def close(self) -> None:

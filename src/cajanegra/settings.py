@@ -79,6 +79,17 @@ class Capture(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     content: Literal["none", "redacted", "full"] = "none"
 
 
+class Spool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[spool]``: where events are kept until the database has them."""
+
+    dir: str = ""
+    """Default is a directory in the user's state directory; each database has one of its own in it."""
+    max_bytes: Annotated[int, msgspec.Meta(ge=2**20)] = 2**30
+    """What the spool of a database may take on the disk, all processes together."""
+    fsync: Literal["never", "interval", "always"] = "never"
+    """When events are brought to the disk itself, for the case that the machine dies."""
+
+
 class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``[retention]``: how long calls are kept."""
 
@@ -97,6 +108,7 @@ _SECTIONS: dict[str, Any] = {
     "models": dict[str, dict[str, str]],
     "recovery": Recovery,
     "capture": Capture,
+    "spool": Spool,
     "retention": Retention,
 }
 
@@ -120,6 +132,7 @@ class Settings:
     models: Mapping[str, Mapping[str, str]]
     recovery: Recovery
     capture: Capture
+    spool: Spool
     retention: Retention
 
     def __init__(self, **sections: Any) -> None:
@@ -134,6 +147,8 @@ class Settings:
             self.providers = _providers_in_environment()
         if not self.database.url:
             self.database = msgspec.structs.replace(self.database, url=default_database_url())
+        if not self.spool.dir:
+            self.spool = msgspec.structs.replace(self.spool, dir=default_spool_dir())
         self._check_references()
 
     @property
@@ -170,6 +185,13 @@ def default_database_url() -> str:
 
     path = Path(platformdirs.user_data_dir("cajanegra", appauthor=False)) / "cajanegra.db"
     return f"sqlite:///{path}"
+
+
+def default_spool_dir() -> str:
+    """Where events wait for their database when nothing is set: state that outlives the process."""
+    import platformdirs
+
+    return str(Path(platformdirs.user_state_dir("cajanegra", appauthor=False)) / "spool")
 
 
 def _read_file() -> tuple[Path | None, dict[str, Any]]:

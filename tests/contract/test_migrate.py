@@ -43,11 +43,18 @@ def test_down_and_up_again(database: Database) -> None:
     assert migrate.upgrade(database).state == "created"
 
 
-def test_one_revision_down_and_up_again(database: Database) -> None:
-    before = tables(database)
-    assert migrate.downgrade(database, "-1") == migrate.revisions()[-2]
-    assert tables(database) < before
-    assert migrate.upgrade(database).state == "upgraded"
+def test_one_step_down_and_up_again(database: Database) -> None:
+    before, earlier = tables(database), migrate.revisions()[-2]
+    assert migrate.downgrade(database, "-1") == earlier
+    gone = before - tables(database)
+    assert gone
+    upgrade = migrate.upgrade(database)
+    assert (upgrade.state, upgrade.from_revision, upgrade.to_revision) == (
+        "upgraded",
+        earlier,
+        migrate.head(),
+    )
+    assert set(upgrade.changes) == {f"created {name}" for name in gone}
     assert tables(database) == before
 
 

@@ -4,12 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from cajanegra.domain.record import Batch
 from cajanegra.errors import UsageError
 from cajanegra.storage.database import Database
 from cajanegra.storage.patterns import pattern, patterns, set_status
-from cajanegra.storage.writes import Store
-from records import NOW, occurrence, recovered_call
+from records import NOW, occurrence, recovered_call, write
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +17,7 @@ def _three_patterns(database: Database) -> None:
         recovered_call(name, occurrences=[occurrence(name, NOW + timedelta(minutes=-count))] * count)
         for name, count in seen.items()
     ]
-    Store(database, lambda: NOW).write(Batch(calls))
+    write(database, *calls)
 
 
 def test_patterns_are_listed_by_count_or_by_time(database: Database) -> None:

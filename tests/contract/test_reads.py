@@ -8,19 +8,18 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from cajanegra.domain.record import Batch, CallRecord
+from cajanegra.domain.record import CallRecord
 from cajanegra.errors import SchemaError, UsageError
 from cajanegra.storage import reads
 from cajanegra.storage.database import Database
 from cajanegra.storage.filters import CallFilter
-from cajanegra.storage.writes import Store
-from records import NOW, call_record, recovered_call, step_record
+from records import NOW, call_record, recovered_call, step_record, write
 
 EVERYTHING = CallFilter()
 
 
 def _write(database: Database, *calls: CallRecord) -> None:
-    Store(database, lambda: NOW).write(Batch(calls))
+    write(database, *calls)
 
 
 def _ids(rows: Any) -> list[str]:
@@ -161,7 +160,7 @@ def test_a_tail_shows_what_came_after_in_order(database: Database) -> None:
 
 
 def test_a_cursor_with_an_id_beyond_all_ids_is_no_more_than_that(database: Database) -> None:
-    Store(database).write(Batch([call_record("r1")]))
+    write(database, call_record("r1"))
     cursor = base64.urlsafe_b64encode(f'["2036-11-24T12:00:00", {"9" * 30}]'.encode()).decode()
     assert len(reads.calls(database, EVERYTHING, cursor=cursor).items) == 1
 

@@ -6,12 +6,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from cajanegra.domain.record import Batch
 from cajanegra.errors import StorageError, UsageError
 from cajanegra.storage.database import Database
 from cajanegra.storage.retention import CleanupReport, cleanup
-from cajanegra.storage.writes import Store
-from records import NOW, recovered_call
+from records import NOW, recovered_call, write
 
 WEEK = timedelta(days=7)
 
@@ -20,7 +18,7 @@ def _write(database: Database, name: str, count: int, age: timedelta) -> None:
     calls = [
         recovered_call(f"{name}-{i}", created_at=NOW - age, prompt="hi", answer="x") for i in range(count)
     ]
-    Store(database, lambda: NOW).write(Batch(calls))
+    write(database, *calls)
 
 
 def _counts(database: Database) -> list[int]:

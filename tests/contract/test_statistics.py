@@ -6,17 +6,16 @@ from datetime import timedelta
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cajanegra.domain.record import Batch, CallRecord
+from cajanegra.domain.record import CallRecord
 from cajanegra.storage.database import Database
 from cajanegra.storage.filters import CallFilter
 from cajanegra.storage.retention import cleanup
 from cajanegra.storage.statistics import recoveries, statistics
-from cajanegra.storage.writes import Store
-from records import NOW, call_record, recovered_call, step_record
+from records import NOW, call_record, recovered_call, step_record, write
 
 
 def _write(database: Database, *calls: CallRecord) -> None:
-    Store(database, lambda: NOW).write(Batch(calls))
+    write(database, *calls)
 
 
 def test_totals_of_a_few_calls(database: Database) -> None:

@@ -11,11 +11,7 @@ from cajanegra.domain.record import Batch, CallRecord, FeedbackRecord
 from cajanegra.errors import SchemaError, StorageError
 from cajanegra.storage.database import Database
 from cajanegra.storage.writes import Store
-from records import NOW, call_record, occurrence, recovered_call, step_record
-
-
-def _write(database: Database, *calls: CallRecord) -> int:
-    return Store(database, lambda: NOW).write(Batch(calls))
+from records import NOW, call_record, occurrence, recovered_call, step_record, write
 
 
 def _rows(database: Database, query: str) -> list[dict[str, Any]]:
@@ -30,7 +26,7 @@ def _snapshot(database: Database) -> list[list[dict[str, Any]]]:
 
 def test_a_call_is_written_with_all_that_belongs_to_it(database: Database) -> None:
     call = recovered_call("r-1", prompt=[{"role": "user", "content": "hi"}], answer="hello")
-    assert _write(database, call) == 1
+    assert write(database, call) == 1
     (row,), (step,), (pattern,), (content,) = _snapshot(database)
     assert (row["request_id"], row["status"], row["fallback_used"]) == ("r-1", "fallback", "openai")
     assert step["request_log_id"] == row["id"] == content["request_log_id"]
@@ -41,7 +37,7 @@ def test_a_call_is_written_with_all_that_belongs_to_it(database: Database) -> No
 
 
 def test_unknown_is_null_and_not_a_default(database: Database) -> None:
-    _write(database, call_record("r-1"))
+    write(database, call_record("r-1"))
     ((row, *_), *_) = _snapshot(database)
     for column in ("temperature", "max_tokens", "tokens_used", "response_content_length", "confidence_score"):
         assert row[column] is None
@@ -49,10 +45,10 @@ def test_unknown_is_null_and_not_a_default(database: Database) -> None:
 
 def test_writing_a_batch_again_changes_nothing(database: Database) -> None:
     calls = [recovered_call(f"r-{i}") for i in range(20)] + [call_record("r-plain")]
-    assert _write(database, *calls) == 21
+    assert write(database, *calls) == 21
     before = _snapshot(database)
-    assert _write(database, *calls) == 0
-    assert _write(database, *calls[5:], recovered_call("r-new")) == 1
+    assert write(database, *calls) == 0
+    assert write(database, *calls[5:], recovered_call("r-new")) == 1
     after = _snapshot(database)
     assert after[0][:21] == before[0]
     assert after[1][:20] == before[1]
@@ -60,7 +56,7 @@ def test_writing_a_batch_again_changes_nothing(database: Database) -> None:
 
 
 def test_an_id_that_comes_twice_in_a_batch_is_written_once(database: Database) -> None:
-    assert _write(database, recovered_call("r-1", task="first"), recovered_call("r-1", task="second")) == 1
+    assert write(database, recovered_call("r-1", task="first"), recovered_call("r-1", task="second")) == 1
     (row,), (_step,), (pattern,), _contents = _snapshot(database)
     assert (row["task"], pattern["occurrence_count"]) == ("first", 1)
 
@@ -68,18 +64,18 @@ def test_an_id_that_comes_twice_in_a_batch_is_written_once(database: Database) -
 def test_no_tenant_can_take_anothers_request_id(database: Database) -> None:
     ours, theirs = recovered_call("order-1"), recovered_call("order-1", tenant_id="globex")
     nobodys = recovered_call("order-1", tenant_id=None)
-    assert _write(database, ours) == 1
-    assert _write(database, theirs, nobodys) == 2
-    assert _write(database, theirs, ours, nobodys) == 0
+    assert write(database, ours) == 1
+    assert write(database, theirs, nobodys) == 2
+    assert write(database, theirs, ours, nobodys) == 0
     rows, steps, (pattern,), _contents = _snapshot(database)
     assert [row["tenant_id"] for row in rows] == ["acme", "globex", None]
     assert len({row["request_id"] for row in rows}) == 3
-    assert rows[1]["request_metadata"] in ({"request_id": "order-1"}, '{"request_id": "order-1"}')
+    assert rows[1]["request_metadata"] in ({"request_id": "order-1"}, '{"request_id":"order-1"}')
     assert len(steps) == pattern["occurrence_count"] == 3
 
 
 def test_two_tenants_in_one_batch_with_one_id_are_two_calls(database: Database) -> None:
-    assert _write(database, recovered_call("r"), recovered_call("r", tenant_id="globex")) == 2
+    assert write(database, recovered_call("r"), recovered_call("r", tenant_id="globex")) == 2
     assert len(_snapshot(database)[1]) == 2
 
 
@@ -110,8 +106,8 @@ def test_no_value_loses_the_row(database: Database) -> None:
         steps=[step_record(action_taken="a" * 500, recovery_result={"x": "\x00\ud800"})],
         occurrences=[occurrence("p" * 300)],
     )
-    assert _write(database, call) == 1
-    assert _write(database, call) == 0
+    assert write(database, call) == 1
+    assert write(database, call) == 0
     (row,), (step,), (pattern,), _contents = _snapshot(database)
     assert len(row["request_id"]) == len(row["tenant_id"]) == 32
     assert row["task"] == "a task with a very l"
@@ -127,9 +123,9 @@ def test_feedback_finds_the_call_of_its_tenant_alone(database: Database) -> None
     def feedback(request_id: str, tenant_id: str | None, word: str) -> FeedbackRecord:
         return FeedbackRecord(request_id, tenant_id, word, None, NOW)
 
-    _write(database, call_record("r"), call_record("r", tenant_id="globex"), call_record("s", tenant_id=None))
+    write(database, call_record("r"), call_record("r", tenant_id="globex"), call_record("s", tenant_id=None))
     said = [feedback("r", "globex", "down"), feedback("r", "initech", "never"), feedback("s", None, "up")]
-    Store(database).write(Batch(feedback=said))
+    write(database, *said)
     rows = _rows(database, "SELECT tenant_id, user_feedback FROM ai_request_logs")
     assert {row["tenant_id"]: row["user_feedback"] for row in rows} == {
         "acme": None,
@@ -139,22 +135,21 @@ def test_feedback_finds_the_call_of_its_tenant_alone(database: Database) -> None
 
 
 def test_feedback_without_a_correction_leaves_the_one_there_is(database: Database) -> None:
-    _write(database, call_record("r"))
-    store = Store(database)
-    store.write(Batch(feedback=[FeedbackRecord("r", "acme", "thumbs_down", "invoice", NOW)]))
-    store.write(Batch(feedback=[FeedbackRecord("r", "acme", "thumbs_up", None, NOW)]))
+    write(database, call_record("r"))
+    write(database, FeedbackRecord("r", "acme", "thumbs_down", "invoice", NOW))
+    write(database, FeedbackRecord("r", "acme", "thumbs_up", None, NOW))
     (row,) = _rows(database, "SELECT user_feedback, correction_applied FROM ai_request_logs")
     assert row == {"user_feedback": "thumbs_up", "correction_applied": "invoice"}
 
 
 def test_what_somebody_decided_about_a_pattern_stays(database: Database) -> None:
-    _write(database, recovered_call("r-1"))
+    write(database, recovered_call("r-1"))
     with database.transaction() as connection:
         connection.execute(
             text("UPDATE ai_error_analysis SET probable_cause = 'ours', resolution_status = 'wontfix'")
         )
     later = NOW + timedelta(minutes=5)
-    _write(database, recovered_call("r-2", occurrences=[occurrence(at=later), occurrence(at=NOW)]))
+    write(database, recovered_call("r-2", occurrences=[occurrence(at=later), occurrence(at=NOW)]))
     (pattern,) = _snapshot(database)[2]
     assert (pattern["probable_cause"], pattern["resolution_status"]) == ("ours", "wontfix")
     assert pattern["occurrence_count"] == 3
@@ -165,11 +160,11 @@ def _write_patiently(store: Store, calls: list[CallRecord]) -> None:
     """As the writer does: a deadlock or a busy file passes."""
     for _attempt in range(50):
         try:
-            store.write(Batch(calls))
+            store.write([store.prepare(Batch(calls))])
         except StorageError:
             continue
         return
-    store.write(Batch(calls))
+    store.write([store.prepare(Batch(calls))])
 
 
 def test_several_writers_lose_and_double_nothing(database: Database) -> None:
@@ -204,17 +199,17 @@ def test_several_writers_lose_and_double_nothing(database: Database) -> None:
 
 def test_missing_tables_are_named_with_the_command_that_makes_them(empty_postgres_url: str) -> None:
     with Database(empty_postgres_url) as database, pytest.raises(SchemaError, match="cajanegra db upgrade"):
-        _write(database, call_record("r"))
+        write(database, call_record("r"))
 
 
 def test_a_new_sqlite_file_gets_its_tables(empty_sqlite_url: str) -> None:
     with Database(empty_sqlite_url) as database:
-        assert _write(database, call_record("r")) == 1
+        assert write(database, call_record("r")) == 1
 
 
 def test_a_database_that_is_away_is_one_clear_line() -> None:
     with Database("postgresql://nobody:s3cret@127.0.0.1:9/none") as database:
         with pytest.raises(StorageError, match="cannot be reached") as caught:
-            _write(database, call_record("r"))
+            write(database, call_record("r"))
         assert "s3cret" not in str(caught.value)
         assert "\n" not in str(caught.value)

@@ -18,13 +18,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert
 
-from cajanegra.domain.record import Batch
 from cajanegra.models import AIRequestLog
 from cajanegra.storage import migrate
 from cajanegra.storage.database import Database
-from cajanegra.storage.writes import Store
 from command import Command
-from records import call_record, recovered_call
+from records import call_record, recovered_call, write_now
 
 BEGUN = datetime.now(UTC) - timedelta(minutes=5)
 
@@ -53,7 +51,7 @@ def url(database: Database) -> str:
         ),
         call_record("old-1", created_at=BEGUN - timedelta(days=30)),
     ]
-    Store(database).write(Batch(calls))
+    write_now(database, *calls)
     return database.url.render_as_string(hide_password=False)
 
 
@@ -145,7 +143,7 @@ def test_tail_misses_no_call_that_is_committed_after_a_later_one(tmp_path: Path,
             with database.engine.begin() as slow:
                 values = {"request_id": "slow", "task": "t", "prompt_length": 1, "provider_used": "p"}
                 slow.execute(insert(AIRequestLog).values(values))
-                Store(database).write(Batch([call_record("quick")]))
+                write_now(database, call_record("quick"))
                 shown = [_line(tail)]
                 while shown[-1] != "quick":
                     shown.append(_line(tail))
@@ -247,7 +245,7 @@ def test_what_is_shown_cannot_command_the_terminal(run: Command, database: Datab
     record = call_record(
         "evil-1", tenant_id=evil, module=evil, error_code=evil, error_message=evil, prompt=evil, answer=evil
     )
-    Store(database).write(Batch([record]))
+    write_now(database, record)
     for arguments in (["logs", "list"], ["logs", "show", "evil-1"], ["logs", "stats"]):
         shown = run(*arguments, columns=200).out
         assert "evil-1" in shown or "title" in shown
@@ -258,7 +256,7 @@ def test_what_is_shown_cannot_command_the_terminal(run: Command, database: Datab
 def test_lists_fit_the_terminal(run: Command, database: Database, columns: int) -> None:
     usual = {"provider_used": "ovhcloud", "module": "incidents", "processing_time_ms": 61_234}
     request_id = "01932c2e-7b5a-7def-9abc-0123456789ab"
-    Store(database).write(Batch([recovered_call(request_id, **usual, task="classification")]))
+    write_now(database, recovered_call(request_id, **usual, task="classification"))
     shown = run("logs", "list", columns=columns).out.splitlines()
     assert max(map(len, shown)) <= columns
     assert any(line.endswith(request_id) for line in shown)
@@ -320,7 +318,7 @@ def _seen_by(tail: subprocess.Popen[str], database: Database) -> str:
     assert tail.stdout is not None
     for number in range(200):
         others = call_record(f"x-{number}", tenant_id="globex")
-        Store(database).write(Batch([others, call_record(f"new-{number}")]))
+        write_now(database, others, call_record(f"new-{number}"))
         if select.select([tail.stdout], [], [], 0.1)[0]:
             return _line(tail)
     raise AssertionError("the tail shows nothing")

@@ -63,7 +63,9 @@ def test_an_answer_that_could_not_be_recorded_is_shown_and_is_an_error(tmp_path:
         )
         assert done.code == 1
         assert done.json["provider"] == "p"
-        assert done.err.startswith("cajanegra: the call is not on record: postgresql://u:***@127.0.0.1:9/x")
+        assert done.err.startswith(
+            "cajanegra: the call is not in the database: postgresql://u:***@127.0.0.1:9/x"
+        )
         assert done.err.count("\n") == 1
 
 

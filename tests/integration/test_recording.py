@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from cajanegra.models import AIErrorAnalysis, AIErrorRecovery, AIRequestLog, Bas
 from cajanegra.ports import CallStore
 from cajanegra.recording.assembler import Assembler
 from cajanegra.recording.recorder import Recorder
+from cajanegra.recording.spool import Spool
 from cajanegra.recording.writer import Writer
 from cajanegra.storage.database import Database
 from cajanegra.storage.writes import Store
@@ -41,9 +43,11 @@ def url_of(database: Database) -> str:
 
 
 def recorder_to(open_store: Callable[[], CallStore]) -> Recorder:
-    return Recorder(
-        lambda: Writer(open_store, Assembler(KnowledgeBase()), wait=lambda _seconds: None), Classifier()
-    )
+    def new_writer() -> Writer:
+        spool = Spool(Path(tempfile.mkdtemp(prefix="cajanegra-test-spool-")))
+        return Writer(spool, open_store, lambda: Assembler(KnowledgeBase()), wait=lambda _seconds: None)
+
+    return Recorder(new_writer, Classifier())
 
 
 @pytest.fixture
@@ -217,7 +221,7 @@ def test_a_database_that_only_reads_for_now_refuses_no_record(postgres_url: str)
     batch = Batch([CallRecord("req-1", "chat", "openai", "success", now, now)])
     store = Store(Database(postgres_url))
     with pytest.raises(StorageError) as caught:
-        store.write(batch)
+        store.write([store.prepare(batch)])
     store.close()
     assert not isinstance(caught.value, RejectedError)
 
@@ -330,8 +334,9 @@ def test_a_fork_in_the_middle_of_a_call_does_not_end_it_twice(database: Database
 def test_an_unreachable_database_delays_the_end_for_no_longer_than_the_timeout(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     database = Database(f"sqlite:///{tmp_path / 'file' / 'calls.db'}")
-    said = run(database, 'call("req-1"); recorder.close(0.5); print(recorder.dropped)')
-    assert "1\n" in said
+    said = run(database, 'call("req-1"); recorder.close(0.5); print("dropped:", recorder.dropped)')
+    assert "dropped: 0\n" in said
+    assert "stay in the spool" in said
     assert "cannot be made" in said
     assert "Traceback" not in said
 

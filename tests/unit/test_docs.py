@@ -21,6 +21,7 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
         ("[[providers]]", settings.Provider),
         ("[recovery]", settings.Recovery),
         ("[capture]", settings.Capture),
+        ("[spool]", settings.Spool),
         ("[retention]", settings.Retention),
     ],
 )

@@ -18,6 +18,7 @@ COMMANDS = {
     "errors": ("errors", "See what fails and why, and decide about it."),
     "logs": ("logs", "List, show, follow, count and export calls."),
     "recoveries": ("recoveries", "See which recovery works for which failure."),
+    "spool": ("spool", "See what waits for the database, and bring it there."),
 }
 """Command: its module below ``cajanegra.cli``, and what it is for."""
 

@@ -64,10 +64,13 @@ def chat(
             failure = error
         ai.recorder.close(WRITE_WITHIN)
         stats = ai.recorder.stats
-    if stats.lost or stats.waiting:
+    if stats.lost or stats.refused or stats.dropped or stats.waiting:
         what = f"{failure} The call" if failure else "the call"
         _summary, _colon, reason = said[-1].partition(": ") if said else ("", "", "")
-        raise CajanegraError(f"{what} is not on record: {reason or 'see cajanegra doctor'}")
+        raise CajanegraError(
+            f"{what} is not in the database: {reason or 'see cajanegra doctor'}"
+            + ("; it stays in the spool: cajanegra spool drain" if stats.waiting else "")
+        )
     if failure is not None:
         raise failure
     if request_id:

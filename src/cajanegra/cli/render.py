@@ -156,8 +156,9 @@ def count(number: float | None) -> str | None:
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things: ``1 call``, ``2 calls``."""
-    return f"{number:,} {noun if number == 1 else noun + 's'}"
+    """A number of things: ``1 call``, ``2 calls``, ``2 processes``."""
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"
 
 
 def share(part: int, whole: int) -> str:

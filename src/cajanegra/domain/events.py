@@ -2,8 +2,9 @@
 
 A call is one ``Begin``, any number of ``Step`` and one ``Finish``, tied together by ``call``, a key that is
 unique to the call even when two calls are given the same ``request_id``. They are encodable as they are
-(msgspec), so that they can be kept outside the process. The garbage collector leaves them alone
-(``gc=False``): many of them wait at once, and they hold plain values that never lead back to them.
+(msgspec), so that they can be kept outside the process: fields are only ever added at the end, with a
+default, since a newer version has to read what an older one left. The garbage collector leaves them alone
+(``gc=False``): they hold plain values that never lead back to them.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ class Begin(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="begin")
     max_tokens: int | None = None
     metadata: dict[str, Any] | None = None
     prompt: Any = None
-    """The prompt itself (a string or messages) where content is captured."""
+    """The prompt itself (a string or messages) where content is captured as it is."""
+    copied: bool = False
+    """Whether this repeats, in a forked child, a call that its parent began and may end as well."""
 
 
 class Step(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="step"):
@@ -81,7 +84,7 @@ class Finish(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="finish
     metadata: dict[str, Any] | None = None
     """Goes to ``response_metadata``: usage, finish reason, attempts and the like."""
     answer: str | None = None
-    """The answer's text where content is captured."""
+    """The answer's text where content is captured as it is."""
     on_fallback: bool = False
     """Whether ``provider`` was reached by falling back, and not by coming back to the first."""
 
@@ -96,4 +99,21 @@ class Feedback(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="feed
     correction: str | None = None
 
 
-Event = Begin | Step | Finish | Feedback
+class Content(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="content"):
+    """Text of a call that was masked first, off the caller's thread, and so comes behind its events."""
+
+    at: float
+    request_id: str
+    tenant_id: str | None = None
+    prompt: Any = None
+    answer: str | None = None
+
+
+class Carried(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="carried"):
+    """A call that is still open, noted again so that the segment in which it began can be given back."""
+
+    begin: Begin
+    steps: list[Step]
+
+
+Event = Begin | Step | Finish | Feedback | Content | Carried

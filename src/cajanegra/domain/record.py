@@ -1,15 +1,25 @@
-"""Finished calls as the database keeps them: one field per column, not yet cut to the columns' sizes."""
+"""Finished calls as the database keeps them: one field per column, not yet cut to the columns' sizes.
+
+Every record has a ``position``: where in its track the event stands that completed it (see
+``recording.segment``). The store uses it to write each record once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class StepRecord:
+COPIED = "ended_in_fork"
+"""Metadata key of a call that a forked child ended, while its parent may still end it otherwise."""
+FINAL = 2**62
+"""Positions from here on are those of calls that their track leaves open."""
+
+
+class StepRecord(msgspec.Struct, frozen=True, gc=False):
     """One row of ``ai_error_recovery``."""
 
     strategy_name: str
@@ -21,8 +31,7 @@ class StepRecord:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Occurrence:
+class Occurrence(msgspec.Struct, frozen=True, gc=False):
     """One failed attempt, to be counted under its error pattern in ``ai_error_analysis``."""
 
     pattern: str
@@ -33,8 +42,7 @@ class Occurrence:
     suggested_action: str
 
 
-@dataclass(frozen=True, slots=True)
-class CallRecord:
+class CallRecord(msgspec.Struct, frozen=True, gc=False):
     """One row of ``ai_request_logs``, with what belongs to it in the other tables. Times are aware, UTC."""
 
     request_id: str
@@ -62,16 +70,16 @@ class CallRecord:
     confidence_score: float | None = None
     user_feedback: str | None = None
     correction_applied: str | None = None
-    request_metadata: Mapping[str, Any] = field(default_factory=dict)
-    response_metadata: Mapping[str, Any] = field(default_factory=dict)
+    request_metadata: Mapping[str, Any] = {}
+    response_metadata: Mapping[str, Any] = {}
     steps: Sequence[StepRecord] = ()
     occurrences: Sequence[Occurrence] = ()
     prompt: Any = None
     answer: str | None = None
+    position: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class FeedbackRecord:
+class FeedbackRecord(msgspec.Struct, frozen=True, gc=False):
     """A change to a row of ``ai_request_logs`` that somebody's feedback makes."""
 
     request_id: str
@@ -79,11 +87,53 @@ class FeedbackRecord:
     user_feedback: str
     correction_applied: str | None
     at: datetime
+    position: int = 0
+
+
+class ContentRecord(msgspec.Struct, frozen=True, gc=False):
+    """Text of a call that comes after the call itself."""
+
+    request_id: str
+    tenant_id: str | None
+    prompt: Any
+    answer: str | None
+    at: datetime
+    position: int = 0
+
+
+Record = CallRecord | FeedbackRecord | ContentRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What is written to the database in one transaction: calls first, then feedback."""
+    """What is written to the database in one transaction: calls first, then contents, then feedback."""
 
     calls: Sequence[CallRecord] = ()
     feedback: Sequence[FeedbackRecord] = ()
+    contents: Sequence[ContentRecord] = ()
+
+    @classmethod
+    def of(cls, records: Sequence[Record]) -> Batch:
+        """The records, each where it belongs, in their order."""
+        return cls(
+            [record for record in records if isinstance(record, CallRecord)],
+            [record for record in records if isinstance(record, FeedbackRecord)],
+            [record for record in records if isinstance(record, ContentRecord)],
+        )
+
+    @property
+    def position(self) -> int:
+        """Of the record that stands last in its track."""
+        return max((record.position for record in self), default=0)
+
+    def after(self, position: int) -> Batch:
+        """What stands behind a position."""
+        return Batch.of([record for record in self if record.position > position])
+
+    def __iter__(self) -> Iterator[Record]:
+        yield from self.calls
+        yield from self.contents
+        yield from self.feedback
+
+    def __len__(self) -> int:
+        return len(self.calls) + len(self.feedback) + len(self.contents)

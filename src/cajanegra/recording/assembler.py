@@ -8,10 +8,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cajanegra.domain.content_redaction import redact_content
-from cajanegra.domain.events import Begin, Event, Feedback, Finish, Step, Trigger
+from cajanegra.domain.events import Begin, Carried, Content, Event, Feedback, Finish, Step, Trigger
 from cajanegra.domain.failure import FailureKind
 from cajanegra.domain.pattern import pattern_name
-from cajanegra.domain.record import CallRecord, FeedbackRecord, Occurrence, StepRecord
+from cajanegra.domain.record import (
+    COPIED,
+    FINAL,
+    CallRecord,
+    ContentRecord,
+    FeedbackRecord,
+    Occurrence,
+    Record,
+    StepRecord,
+)
 from cajanegra.domain.redaction import redact_json, redact_text
 from cajanegra.ports import Knowledge
 
@@ -19,68 +28,103 @@ MAX_OPEN_CALLS = 100_000
 _LAST_SECOND = 253_402_300_799
 """The end of the year 9999, the last that a ``datetime`` can hold."""
 
-Record = CallRecord | FeedbackRecord
-
 
 @dataclass(slots=True)
 class _OpenCall:
     begin: Begin
+    position: int
     steps: list[Step] = field(default_factory=list)
+    carried: bool = False
+    """Whether it was noted again and that note is still to be read."""
 
 
 class Assembler:
-    """Groups events by call and makes a record of each call that has ended.
+    """Groups the events of one track by call and makes a record of each call that has ended.
 
     Args:
         knowledge: says why failures happen.
-        redacted_content: whether captured content is to be masked before it is stored.
+        redacted_content: whether content is to be masked before it is stored.
         max_open: calls in flight at once; beyond it the oldest is taken for one that will never end.
     """
 
     def __init__(
         self, knowledge: Knowledge, *, redacted_content: bool = True, max_open: int = MAX_OPEN_CALLS
     ) -> None:
+        self.unclaimed = 0
+        """Steps and ends whose call's beginning is not there."""
         self._knowledge = knowledge
         self._max_open = max_open
         self._content: Callable[[Any], Any] = redact_content if redacted_content else _as_it_is
         self._open: dict[str, _OpenCall] = {}
+        self._early: dict[str, list[tuple[int, Step | Finish]]] = {}
 
     @property
     def open_calls(self) -> int:
         """Calls that have begun and not ended."""
         return len(self._open)
 
-    def add(self, event: Event) -> Iterator[Record]:
-        """Take an event; yields the records that it completes."""
+    @property
+    def oldest(self) -> int | None:
+        """The position of the oldest call that is open."""
+        return next(iter(self._open.values())).position if self._open else None
+
+    def add(self, event: Event, position: int = 0) -> Iterator[Record]:
+        """Take an event, which ends at ``position`` of its track; yields the records that it completes."""
         if isinstance(event, Begin):
-            if event.call in self._open:
-                return
-            if len(self._open) >= self._max_open:
-                yield self._interrupted(next(iter(self._open)), event.at)
-            self._open[event.call] = _OpenCall(event)
+            yield from self._begin(_OpenCall(event, position))
+        elif isinstance(event, Carried):
+            yield from self._begin(_OpenCall(event.begin, position, list(event.steps)))
+            for at, early in self._early.pop(event.begin.call, ()):
+                self.unclaimed -= 1
+                yield from self.add(early, at)
         elif isinstance(event, Feedback):
             yield FeedbackRecord(
-                event.request_id, event.tenant_id, event.feedback, event.correction, _time(event.at)
+                event.request_id, event.tenant_id, event.feedback, event.correction, _time(event.at), position
+            )
+        elif isinstance(event, Content):
+            yield ContentRecord(
+                event.request_id, event.tenant_id, event.prompt, event.answer, _time(event.at), position
             )
         elif call := self._open.get(event.call):
             if isinstance(event, Step):
                 call.steps.append(event)
             else:
                 del self._open[event.call]
-                yield self._record(call, event)
+                yield self._record(call, event, position)
+        elif len(self._early) < self._max_open:
+            # The segment in which the call began is gone, and where it was noted again is still to come.
+            self._early.setdefault(event.call, []).append((position, event))
+            self.unclaimed += 1
+
+    def carry(self, before: int, append: Callable[[Event], bool]) -> None:
+        """Note again the calls that are open and began before a position."""
+        for call in self._open.values():
+            if call.position >= before:
+                break
+            if not call.carried:
+                call.carried = append(Carried(call.begin, call.steps))
 
     def interrupt_all(self, at: float) -> Iterator[CallRecord]:
-        """Records of the calls that will never finish, because the recorder closes at ``at``."""
-        while self._open:
-            yield self._interrupted(next(iter(self._open)), at)
+        """Records of the calls that will never finish, because nobody goes on with this track at ``at``."""
+        for position, key in enumerate(list(self._open), start=FINAL):
+            yield self._interrupted(key, at, position)
 
-    def _interrupted(self, key: str, at: float) -> CallRecord:
+    def _begin(self, call: _OpenCall) -> Iterator[Record]:
+        key = call.begin.call
+        if known := self._open.pop(key, None):
+            if len(known.steps) > len(call.steps):
+                call.steps = known.steps
+        elif len(self._open) >= self._max_open:
+            yield self._interrupted(next(iter(self._open)), call.begin.at, call.position)
+        self._open[key] = call
+
+    def _interrupted(self, key: str, at: float, position: int) -> CallRecord:
         call = self._open.pop(key)
         provider, model = call.begin.provider, call.begin.model
-        failure = Trigger(FailureKind.INTERRUPTED, "the recorder was closed first", provider, model)
-        return self._record(call, Finish(key, at, "error", provider, model, failure=failure))
+        failure = Trigger(FailureKind.INTERRUPTED, "the process ended before the call did", provider, model)
+        return self._record(call, Finish(key, at, "error", provider, model, failure=failure), position)
 
-    def _record(self, call: _OpenCall, end: Finish) -> CallRecord:
+    def _record(self, call: _OpenCall, end: Finish, position: int) -> CallRecord:
         begin, steps = call.begin, call.steps
         failures = [(step.trigger, step.at) for step in steps if step.trigger]
         if end.failure:
@@ -109,13 +153,14 @@ class Assembler:
             fallback_used=end.provider if end.on_fallback else None,
             confidence_score=end.confidence,
             request_metadata=_request_metadata(begin),
-            response_metadata=_response_metadata(end, len(steps), occurrences),
+            response_metadata=_response_metadata(begin, end, len(steps), occurrences),
             created_at=_time(begin.at),
             updated_at=_time(end.at),
             steps=[_step_record(number, step) for number, step in enumerate(steps, start=1)],
             occurrences=occurrences,
             prompt=self._content(begin.prompt),
             answer=self._content(end.answer),
+            position=position,
         )
 
     def _occurrence(self, trigger: Trigger, at: float) -> Occurrence:
@@ -137,12 +182,17 @@ def _request_metadata(begin: Begin) -> Mapping[str, Any]:
     return metadata
 
 
-def _response_metadata(end: Finish, steps: int, occurrences: list[Occurrence]) -> Mapping[str, Any]:
+def _response_metadata(
+    begin: Begin, end: Finish, steps: int, occurrences: list[Occurrence]
+) -> Mapping[str, Any]:
     metadata: dict[str, Any] = {"attempts": steps + 1, **redact_json(end.metadata or {})}
+    if begin.copied:
+        metadata[COPIED] = True
     if occurrences:
         metadata["patterns"] = list(dict.fromkeys(occurrence.pattern for occurrence in occurrences))
     if end.failure:
         details = {
+            "pattern": occurrences[-1].pattern,
             "http_status": end.failure.http_status,
             "provider_error_code": _masked(end.failure.code),
             "exception_type": end.failure.exception_type,

@@ -6,9 +6,12 @@ import functools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar
 
+from cajanegra.domain.events import Content
 from cajanegra.ports import EventSink, FailureReader
+from cajanegra.recording import plain
+from cajanegra.recording.redacting import Redacting
 from cajanegra.recording.throttle import Throttle
 
 logger = logging.getLogger("cajanegra")
@@ -24,11 +27,27 @@ class Desk:
     """Seconds since the Unix epoch."""
     timer: Callable[[], float]
     """Seconds of a monotonic clock."""
-    captures: bool
-    """Whether the text of prompts and answers is kept."""
+    capture: Literal["none", "redacted", "full"] = "none"
+    """Whether the text of prompts and answers is kept, and how."""
+    redacting: Redacting | None = None
+    """Masks the text first, for ``redacted``."""
     lost: int = 0
     """Events that could not be made or handed over."""
     throttle: Throttle = field(default_factory=Throttle)
+
+    def content(self, value: Any, *, masked: bool = False) -> Any:
+        """A copy of a text or of messages, for the call's events or for one of its own that is ``masked``.
+
+        ``None`` where it is not kept in this way.
+        """
+        if value is None or self.capture == "none" or masked != (self.capture == "redacted"):
+            return None
+        return plain.json(value)
+
+    def mask_later(self, request_id: str, tenant_id: str | None, prompt: Any, answer: str | None) -> None:
+        """Have the text of a call that has ended masked, and then kept."""
+        if self.redacting is not None and (prompt is not None or answer is not None):
+            self.redacting.put(Content(self.clock(), request_id, tenant_id, prompt, answer))
 
     def report(self, error: Exception) -> None:
         """Log what went wrong in the recorder: only its type, since a message may quote a prompt."""

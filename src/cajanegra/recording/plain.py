@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 _MAX_DEPTH = 12
+_MOST = 2**63
 _MAX_DESCRIPTION = 500
 """Characters kept of an object that has no form in JSON."""
 
@@ -23,20 +24,21 @@ def text(value: Any) -> str | None:
 
 
 def number(value: Any) -> float | int | None:
-    """A number, or ``None`` for what is none."""
-    if value is None or type(value) is int or type(value) is float:
+    """A number of at most 64 bits, or ``None`` for what is none."""
+    if value is None or type(value) is float:
         return value
     try:
-        return int(value) if isinstance(value, int) else float(value)
+        found = int(value) if isinstance(value, int) else float(value)
     except Exception:  # noqa: BLE001 - somebody else's ``__float__``
         return None
+    return found if isinstance(found, float) or -_MOST <= found < _MOST else None
 
 
 def whole(value: Any) -> int | None:
     """A whole number, or ``None`` for what is none."""
     found = number(value)
     try:
-        return round(found) if found is not None else None
+        return number(round(found)) if found is not None else None  # type: ignore[return-value]  # whole stays whole
     except (ValueError, OverflowError):  # NaN, infinity
         return None
 

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from msgspec.structs import replace
+
 from cajanegra.domain.call import Answer, CallStatus, Strategy
-from cajanegra.domain.events import Finish, Step, Trigger
+from cajanegra.domain.events import Begin, Finish, Step, Trigger
 from cajanegra.domain.failure import Failure, FailureKind
 from cajanegra.domain.response import answer_from
 from cajanegra.recording import plain
@@ -31,16 +33,28 @@ class RecordedCall:
 
     An exception that leaves its block is recorded, classified and raised on untouched. A block that ends
     without ``finish`` is recorded as answered, with what is known. Only the first end counts.
+
+    Args:
+        desk: what it writes with.
+        begin: its first event, kept already.
+        kept: whether there was room for that.
+        prompt: what is to be masked and kept when the call has ended.
     """
 
-    __slots__ = ("_answered", "_asked", "_begun", "_ended", "_first", "desk", "key", "request_id")
+    __slots__ = (
+        *("_answered", "_asked", "_begun", "_ended", "_first", "_noted", "_prompt", "_sink"),
+        *("desk", "key", "request_id"),
+    )
 
-    def __init__(self, desk: Desk, key: str, request_id: str, provider: str, model: str | None) -> None:
+    def __init__(self, desk: Desk, begin: Begin, *, kept: bool, prompt: Any = None) -> None:
         self.desk = desk
-        self.key = key
-        self.request_id = request_id
-        self._first = self._asked = self._answered = _Asked(provider, model)
-        self._ended = False
+        self.key = begin.call
+        self.request_id = begin.request_id
+        self._noted: list[Begin | Step] = [begin]
+        self._sink = desk.sink
+        self._prompt = prompt
+        self._first = self._asked = self._answered = _Asked(begin.provider, begin.model)
+        self._ended = not kept
         self._begun = desk.timer()
 
     @never_raises
@@ -61,6 +75,8 @@ class RecordedCall:
         A fallback whose ``action`` reads ``"ollama -> openai"`` says with it who failed and who was asked,
         where ``provider`` is not given. Without ``error`` the failure that led here is of unknown kind.
         """
+        if self._ended:
+            return
         words = plain.text(action) or ""
         strategy = plain.text(strategy) or ""
         failed, asked = self._asked.provider, plain.text(provider)
@@ -71,18 +87,18 @@ class RecordedCall:
         if successful:
             self._answered = self._asked
         known = _known(provider=self._asked.provider, model=self._asked.model)
-        self.desk.sink.append(
-            Step(
-                self.key,
-                self.desk.clock(),
-                strategy,
-                words,
-                bool(successful),
-                plain.whole(time_ms),
-                trigger,
-                known | _known(**plain.mapping(result)),
-            )
+        step = Step(
+            self.key,
+            self.desk.clock(),
+            strategy,
+            words,
+            bool(successful),
+            plain.whole(time_ms),
+            trigger,
+            known | _known(**plain.mapping(result)),
         )
+        self._append(step)
+        self._noted.append(step)
 
     @never_raises
     def finish(
@@ -195,7 +211,7 @@ class RecordedCall:
     ) -> None:
         self._ended = True
         desk = self.desk
-        desk.sink.append(
+        self._append(
             Finish(
                 self.key,
                 desk.clock(),
@@ -208,10 +224,23 @@ class RecordedCall:
                 tokens_used,
                 confidence,
                 metadata or None,
-                text if desk.captures else None,
+                desk.content(text),
                 asked.on_fallback,
             )
         )
+        if desk.redacting is not None:
+            tenant_id = self._noted[0].tenant_id  # type: ignore[union-attr]  # the first is a Begin
+            desk.mask_later(self.request_id, tenant_id, self._prompt, desk.content(text, masked=True))
+        self._noted.clear()
+
+    def _append(self, event: Step | Finish) -> None:
+        """In a forked child everything is noted again: the parent's spool is not the child's to write."""
+        sink = self.desk.sink
+        if sink is not self._sink:
+            self._sink = sink
+            for noted in self._noted:
+                sink.append(replace(noted, copied=True) if isinstance(noted, Begin) else noted)
+        sink.append(event)
 
 
 def _handover(words: str, now: str, asked: str | None) -> tuple[str, str | None]:

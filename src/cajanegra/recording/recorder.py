@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -11,12 +12,14 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from cajanegra.domain.call import Message, prompt_hash, prompt_text
+from cajanegra.domain.content_redaction import redact_content
 from cajanegra.domain.events import Begin, Feedback
 from cajanegra.domain.ids import uuid7
 from cajanegra.ports import FailureReader
 from cajanegra.recording import plain
-from cajanegra.recording.desk import Desk, never_raises
+from cajanegra.recording.desk import Desk
 from cajanegra.recording.recorded_call import RecordedCall
+from cajanegra.recording.redacting import Redacting
 from cajanegra.recording.writer import Writer, WriterStats
 
 _NOT_GIVEN = "unknown"
@@ -27,13 +30,15 @@ class Recorder:
     """Writes down AI calls that any client makes. One per process and database; safe for all threads.
 
     No method waits for the database or raises into the caller's code, but for ``flush`` and ``close``,
-    which wait for at most their timeout. What is in the queue when the interpreter exits is written first.
+    which wait for at most their timeout. What was noted is in the operating system's hands: it will be in the
+    database even if this process is killed the next moment.
 
     Args:
-        new_writer: makes the writer; called again in a forked child, which writes for itself over
-            connections of its own.
+        new_writer: makes the writer; called again in a forked child, which writes for itself into a spool and
+            over connections of its own.
         reader: reads the failure in an exception.
         capture: whether the text of prompts and answers is kept.
+        redact: masks a text or messages, for ``capture = redacted``.
         clock: seconds since the Unix epoch.
         timer: seconds of a monotonic clock.
     """
@@ -44,12 +49,15 @@ class Recorder:
         reader: FailureReader,
         *,
         capture: Literal["none", "redacted", "full"] = "none",
+        redact: Callable[[Any], Any] = redact_content,
         clock: Callable[[], float] = time.time,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._writer = new_writer()
-        self.desk = Desk(self._writer, reader, clock, timer, capture != "none")
+        self.desk = Desk(self._writer, reader, clock, timer, capture)
         self._new_writer = new_writer
+        self._redact = redact
+        self._start_redacting()
         self._closed = False
         _recorders.add(self)
         atexit.register(self.close)
@@ -88,29 +96,26 @@ class Recorder:
             The open call, to be used as a context manager.
         """
         key = uuid7()
-        provider, model = plain.text(provider) or _NOT_GIVEN, plain.text(model)
-        call = RecordedCall(self.desk, key, plain.text(request_id) or key, provider, model)
         length, digest = _measured(prompt)
-        self._append(
-            Begin(
-                key,
-                self.desk.clock(),
-                call.request_id,
-                plain.text(task) or _NOT_GIVEN,
-                provider,
-                model,
-                plain.text(tenant_id),
-                plain.text(module),
-                plain.text(user_id),
-                length,
-                digest,
-                plain.number(temperature),
-                plain.whole(max_tokens),
-                _request_metadata(metadata, temperature=temperature, max_tokens=max_tokens),
-                plain.json(prompt) if self.desk.captures else None,
-            )
+        begin = Begin(
+            key,
+            self.desk.clock(),
+            plain.text(request_id) or key,
+            plain.text(task) or _NOT_GIVEN,
+            plain.text(provider) or _NOT_GIVEN,
+            plain.text(model),
+            plain.text(tenant_id),
+            plain.text(module),
+            plain.text(user_id),
+            length,
+            digest,
+            plain.number(temperature),
+            plain.whole(max_tokens),
+            _request_metadata(metadata, temperature=temperature, max_tokens=max_tokens),
+            self.desk.content(prompt),
         )
-        return call
+        kept = self._append(begin)
+        return RecordedCall(self.desk, begin, kept=kept, prompt=self.desk.content(prompt, masked=True))
 
     def feedback(
         self,
@@ -120,7 +125,7 @@ class Recorder:
         tenant_id: str | None = None,
         correction: str | None = None,
     ) -> None:
-        """Write down what a person thought of an answer: ``thumbs_up``, ``thumbs_down``, or another word."""
+        """Write down what a person thought of an answer: ``thumbs_up``, ``thumbs_down``, another word."""
         self._append(
             Feedback(
                 self.desk.clock(),
@@ -138,21 +143,28 @@ class Recorder:
 
     @property
     def dropped(self) -> int:
-        """Calls and feedback that will not be in the database."""
-        return self._writer.stats.lost + self.desk.lost
+        """Events that will not be in the database: there was no room for them, or they made no sense."""
+        stats = self._writer.stats
+        return stats.dropped + stats.lost + self.desk.lost
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait for at most ``timeout`` seconds; whether every finished call is in the database."""
-        return self._writer.flush(timeout)
+        until = time.monotonic() + timeout
+        masked = self.desk.redacting is None or self.desk.redacting.settle(timeout)
+        return self._writer.flush(max(0.0, until - time.monotonic())) and masked
 
     def close(self, timeout: float = 5.0) -> None:
         """Write what is waiting, for at most ``timeout`` seconds, and stop recording.
 
-        Calls that have not ended are written as ``interrupted``.
+        Calls that have not ended are written as ``interrupted``. What could not be written in time stays in
+        the spool, for the next process or ``cajanegra spool drain``.
         """
         self._closed = True
         atexit.unregister(self.close)
-        self._writer.close(timeout)
+        until = time.monotonic() + timeout
+        if self.desk.redacting is not None:
+            self.desk.redacting.settle(timeout / 2)
+        self._writer.close(max(0.0, until - time.monotonic()))
 
     def __enter__(self) -> Self:
         return self
@@ -162,16 +174,27 @@ class Recorder:
     ) -> None:
         self.close()
 
-    @never_raises
-    def _append(self, event: Begin | Feedback) -> None:
-        self.desk.sink.append(event)
+    def _append(self, event: Begin | Feedback) -> bool:
+        try:
+            return self.desk.sink.append(event)
+        except Exception as error:  # noqa: BLE001 - the promise of the recorder
+            self.desk.lost += 1
+            self.desk.report(error)
+            return False
 
     def start_afresh(self) -> None:
         """In a forked child: the inherited events are the parent's to write, its connections to close."""
+        self._writer.forget()
         if self._closed:
             return
         _inherited.append(self._writer)
         self.desk.sink = self._writer = self._new_writer()
+        self._start_redacting()
+        _close_with_multiprocessing(self)
+
+    def _start_redacting(self) -> None:
+        if self.desk.capture == "redacted":
+            self.desk.redacting = Redacting(self._writer, self._redact, self._writer.note_pending_contents)
 
 
 _recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
@@ -186,6 +209,13 @@ def _start_afresh() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_start_afresh)
+
+
+def _close_with_multiprocessing(recorder: Recorder) -> None:
+    """A child of ``multiprocessing`` ends without ``atexit``, but runs finalizers of its own."""
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util.Finalize(recorder, recorder.close, exitpriority=0)
 
 
 def _measured(prompt: Any) -> tuple[int | None, str | None]:

@@ -1,4 +1,4 @@
-"""The background thread that takes events from the queue and has their records written."""
+"""The background thread that drains the spool into the database."""
 
 from __future__ import annotations
 
@@ -7,45 +7,62 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from cajanegra.domain.events import Event
 from cajanegra.ports import CallStore
-from cajanegra.recording.assembler import Assembler, Record
+from cajanegra.recording.assembler import Assembler
 from cajanegra.recording.delivery import Delivery
-from cajanegra.recording.queue import CAPACITY, Barrier, EventQueue
+from cajanegra.recording.draining import BATCH, Orphans, OwnTrack
+from cajanegra.recording.pace import Pace
+from cajanegra.recording.pipeline import Pipeline
+from cajanegra.recording.quarantine import Quarantine
+from cajanegra.recording.spool import Position, Spool
 from cajanegra.recording.throttle import Throttle
 
 logger = logging.getLogger("cajanegra")
 
-MAX_BATCH = 500
-"""Events taken at once: the calls they complete are written in one transaction."""
 SCHEDULE_DELAY = 0.1
 """Seconds in which events gather before they are taken: how late a row is when all is well."""
+ADOPT_EVERY = 5.0
+"""Seconds between two looks for the tracks of dead processes."""
+SYNC_EVERY = 1.0
+"""Seconds between two syncs with ``fsync = interval``."""
+CALM = 1.0
+"""Seconds at most to wait for a quiet moment before the store is opened: that imports a lot."""
+LAST_TRIES = 1.0
+"""Seconds for which a store that is away is tried when the recorder closes: what it does not get can wait."""
 _TRYING = 0.9
-"""The part of the time to close in which the store is still tried; the rest is for saying what was lost."""
+"""The part of the time to close in which the store is tried where what it does not get is lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class WriterStats:
-    """Calls since the recorder was made."""
+    """What became of the calls since the recorder was made."""
 
     waiting: int
-    """Events in the queue."""
+    """Bytes of events that are not in the database yet."""
     written: int
+    """Calls that the database has."""
+    refused: int
+    """Records that the database refused and the quarantine has."""
+    dropped: int
+    """Events that had no room in the spool, or came after its end."""
     lost: int
-    """Calls and feedback that the queue did not take, the database refused, or that were given up."""
+    """Records that were refused and are not in quarantine either, and events that could not be read."""
 
 
 class Writer:
-    """A ``ports.EventSink`` that drains into a ``CallStore``.
+    """A ``ports.EventSink``: keeps events in a spool, and drains it and the spools of dead processes.
 
-    The thread starts with the first event, sleeps while there is none, and is a daemon: ``close`` is what
-    keeps the end of a process from losing anything.
+    The thread starts with the first event, sleeps while there is none, and is a daemon. What it has not
+    written when the process ends stays in the spool.
 
     Args:
+        spool: keeps the events.
         open_store: opens the store, in the writer's thread; tried again when it raises.
-        assembler: makes records of events.
-        capacity: events that may wait.
+        new_assembler: makes records of the events of one track.
+        sync: whether the spool is brought to the disk every second.
         wait: waits between two tries of a store that is away; by default until the time has passed or
             somebody flushes or closes.
         clock: seconds since the Unix epoch.
@@ -53,68 +70,106 @@ class Writer:
 
     def __init__(
         self,
+        spool: Spool,
         open_store: Callable[[], CallStore],
-        assembler: Assembler,
+        new_assembler: Callable[[], Assembler],
         *,
-        capacity: int = CAPACITY,
+        sync: bool = False,
         wait: Callable[[float], object] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._queue = EventQueue(capacity)
-        self._assembler = assembler
-        self._delivery = Delivery(open_store, wait or self._wait)
+        self.spool = spool
+        self._quarantine = Quarantine(spool.directory)
+        self._pace = Pace(self._is_urgent)
+        self._delivery = Delivery(
+            lambda record, why: self._quarantine.keep_record(record, why, clock()),
+            wait or self._wait_to_retry,
+        )
+        self._pipeline = Pipeline(open_store, self._delivery, self._pace)
+        self._own = OwnTrack(spool, new_assembler(), self._pace)
+        self._orphans = Orphans(spool.directory, new_assembler, self._pipeline, self._quarantine, clock)
         self._clock = clock
+        self._sync_every = SYNC_EVERY if sync else ADOPT_EVERY
+        self._syncs = sync
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._asleep = True
         self._wake = threading.Event()
         self._hurry = threading.Event()
+        self._retry = threading.Event()
+        self._done: Position = 0
+        self._moved = threading.Condition()
+        self._flushing = 0
         self._closed = False
-        self._said_dropped = 0
-        self._dropping = Throttle()
+        self._next_look = 0.0
+        self._late = Throttle()
 
     @property
     def stats(self) -> WriterStats:
         """How far the writer has got."""
         delivery = self._delivery
-        return WriterStats(len(self._queue), delivery.written, delivery.lost + self._queue.dropped)
+        return WriterStats(
+            self.spool.bytes_behind(self._done),
+            delivery.written,
+            delivery.refused,
+            self.spool.dropped,
+            delivery.lost + self._own.counts.unreadable,
+        )
 
-    def append(self, event: Event) -> None:
-        """Take an event without waiting and without raising; the first starts the thread."""
-        self._queue.append(event)
+    def append(self, event: Event) -> bool:
+        """Keep an event without waiting and without raising; the first starts the thread."""
+        kept = self.spool.append(event)
         if self._asleep:
             self._rouse()
+        return kept
 
     def flush(self, timeout: float) -> bool:
         """Wait for at most ``timeout`` seconds; whether what was recorded before is in the database."""
+        target = self.spool.end
+        before = self._failures()
         if self._thread is None or self._closed:
-            return not len(self._queue)
-        lost = self._delivery.lost
-        barrier = self._queue.barrier()
-        self._hurry.set()
-        self._wake.set()
-        return barrier.wait(timeout) and self._delivery.lost == lost
+            return self._done >= target
+        self._flushing += 1
+        self._rush()
+        with self._moved:
+            done = self._moved.wait_for(lambda: self._done >= target, timeout)
+        self._flushing -= 1
+        return done and self._failures() == before
 
     def close(self, timeout: float) -> None:
-        """Write what is waiting, for up to ``timeout`` seconds; the rest is counted and reported."""
-        self._queue.close()
-        if not self._closed:
-            self._delivery.give_up_in(timeout * _TRYING)
+        """Write what is waiting, for up to ``timeout`` seconds; the rest stays in the spool."""
+        if self._closed:
+            return
+        self._delivery.give_up_in(min(timeout * _TRYING, LAST_TRIES if self.spool.durable else timeout))
         self._closed = True
-        self._hurry.set()
-        self._wake.set()
+        self.spool.close()
+        self._rush()
         thread = self._thread
         if thread is None:
-            if len(self._queue):  # no thread could be started
+            if self.spool.segments:  # no thread could be started
                 self._run()
         elif thread is not threading.current_thread():
             thread.join(timeout)
             if thread.is_alive():
-                logger.error("the recorder closes with %d events that wait to be written", len(self._queue))
+                logger.warning(
+                    "the recorder closes with %d bytes of events that are not in the database; %s",
+                    self.stats.waiting,
+                    "they stay in the spool" if self.spool.durable else "they are lost",
+                )
+
+    def note_pending_contents(self, count: int) -> None:
+        """So many texts are being masked, and would be lost if the process were killed."""
+        if self.spool.track is not None and not self._closed:
+            self.spool.track.note_pending_contents(count)
+
+    def forget(self) -> None:
+        """In a forked child: everything here is the parent's."""
+        self.spool.forget()
 
     def _rouse(self) -> None:
         if self._closed:
-            self._say_what_was_dropped()
+            if self._late.due():
+                logger.error("a call is not recorded: the recorder is closed")
             return
         self._asleep = False
         if self._thread is None and self._starting.acquire(blocking=False):
@@ -136,19 +191,22 @@ class Writer:
             self._thread = thread
 
     def _run(self) -> None:
+        self._wait(SCHEDULE_DELAY)
+        self._pace.wait_for_calm(CALM)
         while not self._closed:
-            self._sleep()
-            self._drain()
-        self._drain()
-        self._delivery.deliver(list(self._assembler.interrupt_all(self._clock())))
-        self._delivery.close()
-        self._asleep = True  # so that whoever comes too late is told
+            self._drain_own()
+            if not self._closed:
+                self._drain_orphans()
+                self._sleep()
+        self._drain_own()
+        self._drain_orphans()
+        self._finish()
 
     def _sleep(self) -> None:
         # An event may arrive between these lines: either it sees that we sleep, or we see it.
         self._asleep = True
-        if not len(self._queue):
-            self._wake.wait()
+        if self.spool.end <= self._own.position:
+            self._wake.wait(self._sync_every)
         self._asleep = False
         self._wake.clear()
         self._wait(SCHEDULE_DELAY)
@@ -157,35 +215,87 @@ class Writer:
         if not self._closed:
             self._hurry.wait(seconds)
             self._hurry.clear()
-        else:
+
+    def _wait_to_retry(self, seconds: float) -> None:
+        if self._closed:
             time.sleep(seconds)
+        else:
+            self._retry.wait(seconds)
+            self._retry.clear()
 
-    def _drain(self) -> None:
-        while entries := self._queue.take(MAX_BATCH):
-            records: list[Record] = []
-            for entry in entries:
-                if isinstance(entry, Barrier):
-                    self._delivery.deliver(records)
-                    records = []
-                    entry.set()
-                else:
-                    records += self._assembled(entry)
-            self._delivery.deliver(records)
-            self._say_what_was_dropped()
+    def _rush(self) -> None:
+        for event in (self._hurry, self._retry, self._wake):
+            event.set()
 
-    def _assembled(self, event: Event) -> list[Record]:
+    def _drain_own(self) -> None:
+        self.spool.prepare()
+        while taken := self._own.take():
+            records, position, needed = taken
+            for start in range(0, len(records), BATCH):
+                last = start + BATCH >= len(records)
+                done = partial(self._note_done, position, needed) if last else _nothing
+                self._pipeline.send(self._name, records[start : start + BATCH], done)
+            if not records:
+                self._pipeline.send(self._name, [], partial(self._note_done, position, needed))
+            if self._pipeline.stopped:
+                return
+            self.spool.prepare()
+        if self._syncs:
+            self.spool.sync()
+
+    def _drain_orphans(self) -> None:
+        now = time.monotonic()
+        if self.spool.track is None or (now < self._next_look and not self._closed):
+            return
+        self._next_look = now + ADOPT_EVERY
         try:
-            return list(self._assembler.add(event))
-        except Exception as error:  # noqa: BLE001 - one strange event must not end the recording of all others
-            self._delivery.leave_out(error)
-            return []
+            for _batch in self._orphans.drain():
+                self._drain_own()
+                if self._closed and time.monotonic() > now + LAST_TRIES:
+                    return
+        except OSError as error:
+            logger.warning("the spool of a dead process could not be drained: %s", error.strerror or error)
 
-    def _say_what_was_dropped(self) -> None:
-        dropped = self._queue.dropped
-        if dropped > self._said_dropped and self._dropping.due():
-            self._said_dropped = dropped
-            logger.error(
-                "%d calls were not recorded: the queue was full (%d events) or the recorder closed",
-                dropped,
-                self._queue.capacity,
-            )
+    def _finish(self) -> None:
+        """The last of this track: everything is in the database, or stays for somebody else."""
+        complete = False
+
+        def completed() -> None:
+            nonlocal complete
+            complete = True
+
+        records = self._own.interrupted(self._clock())
+        for start in range(0, len(records), BATCH):
+            self._pipeline.send(self._name, records[start : start + BATCH], _nothing)
+        self._pipeline.send(self._name, [], completed)
+        self._pipeline.settle()
+        if complete:
+            self._done = self.spool.end
+            self.spool.discard()
+            self._pipeline.forget(self._name)
+        else:
+            self.spool.leave()
+        self._pipeline.close()
+        self._asleep = True  # so that whoever comes too late is told
+
+    def _note_done(self, position: Position, needed: int) -> None:
+        if self.spool.track is not None:
+            self.spool.track.note_done(position)
+        self.spool.give_back(needed)
+        with self._moved:
+            self._done = position
+            self._moved.notify_all()
+
+    @property
+    def _name(self) -> str:
+        return self.spool.track.name if self.spool.track is not None else ""
+
+    def _failures(self) -> int:
+        return self._delivery.lost + self._delivery.refused + self._own.counts.unreadable
+
+    def _is_urgent(self) -> bool:
+        return bool(self._flushing) or self._closed or self.spool.is_filling
+
+
+def _nothing() -> None:
+    """Nobody waits for this batch alone."""

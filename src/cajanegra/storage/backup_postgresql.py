@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cajanegra.errors import StorageError
 from cajanegra.storage.database import Database, storage_error
+from cajanegra.storage.tables import Base
 
 INSTALLED = Path("/usr/lib/postgresql")
 """Where Debian keeps the programs of each version."""
@@ -56,7 +57,9 @@ def load(db: Database, tables: Sequence[str], path: Path, on_progress: Callable[
     run = [program("psql"), "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1"]
     run += ["--output=/dev/null", f"--dbname={_address(db)}"]
     begin = f"BEGIN;\nTRUNCATE {', '.join(qualified)};\n"
-    end = "".join(_sequence(name) for name in qualified) + "COMMIT;\n"
+    models = Base.metadata.tables
+    numbered = [full for name, full in zip(tables, qualified, strict=True) if "id" in models[name].columns]
+    end = "".join(_sequence(name) for name in numbered) + "COMMIT;\n"
     with tempfile.TemporaryFile() as restore_said, tempfile.TemporaryFile() as psql_said:
         reader = subprocess.Popen(read, env=_environment(db), stdout=subprocess.PIPE, stderr=restore_said)  # noqa: S603 - no shell
         writer = subprocess.Popen(run, env=_environment(db), stdin=subprocess.PIPE, stderr=psql_said)  # noqa: S603 - no shell
@@ -103,7 +106,7 @@ def _copy(source: IO[bytes], target: IO[bytes], tables: int, on_progress: Callab
     for line in source:
         if not begun and line.startswith(b"SET transaction_timeout"):
             continue  # pg_restore 17 and newer set it, servers before 17 do not know it
-        if line.startswith(b"COPY "):  # rows begin with their id, a number
+        if line.startswith(b"COPY "):  # rows begin with an id
             on_progress(begun, tables)
             begun += 1
         target.write(line)

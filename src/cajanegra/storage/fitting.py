@@ -90,25 +90,25 @@ def fit_time(value: Any) -> datetime | None:
         return value.replace(tzinfo=None)
 
 
-def fit_json(value: Any, depth: int = MAX_JSON_DEPTH) -> Any:
+def fit_json(value: Any, depth: int = MAX_JSON_DEPTH, size: int = MAX_JSON_TEXT) -> Any:
     """A value that JSON and both databases can hold: bounded, finite, with string keys."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return fit_text(value, MAX_JSON_TEXT)
+        return fit_text(value, size)
     if isinstance(value, int):
         return int(value) if value in range(-(2**63), 2**63) else fit_text(_describe(value), MAX_JSON_TEXT)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if depth > 0 and isinstance(value, Mapping):
         items = list(value.items())[:MAX_JSON_ITEMS]
-        return {str(fit_text(key, 200)): fit_json(item, depth - 1) for key, item in items}
+        return {str(fit_text(key, 200)): fit_json(item, depth - 1, size) for key, item in items}
     if (
         depth > 0
         and isinstance(value, Sequence | set | frozenset)
         and not isinstance(value, bytes | bytearray)
     ):
-        return [fit_json(item, depth - 1) for item in list(value)[:MAX_JSON_ITEMS]]
+        return [fit_json(item, depth - 1, size) for item in list(value)[:MAX_JSON_ITEMS]]
     return fit_text(_describe(value), MAX_JSON_TEXT)
 
 

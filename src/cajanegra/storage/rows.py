@@ -1,23 +1,30 @@
-"""Records as rows that fit: column names to values the drivers take as they are."""
+"""Records as columns that fit: in the order of their tables, as the databases take them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Table
 
 from cajanegra.domain.ids import derived_id
-from cajanegra.domain.record import CallRecord, Occurrence, StepRecord
+from cajanegra.domain.record import CallRecord, ContentRecord, FeedbackRecord, Occurrence, StepRecord
 from cajanegra.storage.fitting import (
-    Fitter,
     fit_identity,
-    fit_json,
     fit_request_id,
     fit_text,
-    fit_time,
     fitter,
+)
+from cajanegra.storage.fitting_columns import (
+    ColumnFitter,
+    Values,
+    column_fitter,
+    credible_times,
+    fit_texts,
+    json_text,
+    time_text,
 )
 from cajanegra.storage.tables import ERROR_ANALYSIS, ERROR_RECOVERY, REQUEST_LOGS
 
@@ -26,70 +33,71 @@ Row = dict[str, Any]
 MAX_NOTED = 500
 """Characters of an original that are kept in metadata when its column could not hold it."""
 MAX_CONTENT = 1_000_000
-"""Characters of a captured answer."""
+"""Characters of a captured answer, or of one text in a captured prompt."""
 MAX_AHEAD = timedelta(hours=1)
 """How far a caller's clock may be ahead of ours."""
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """Nothing recorded an AI call before; an earlier time is a wrong clock."""
 
 CALL_COLUMNS = tuple(column.name for column in REQUEST_LOGS.columns if column.name != "id")
+STEP_COLUMNS = tuple(column.name for column in ERROR_RECOVERY.columns if column.name != "id")
+CONTENT_COLUMNS = ("request_log_id", "prompt", "answer", "created_at")
 
 _IDENTITIES = ("request_id", "tenant_id", "user_id")
 _METADATA = ("request_metadata", "response_metadata")
+_TIMES = ("created_at", "updated_at")
 _REQUIRED: Mapping[str, Any] = {
     "task": "unknown",
     "provider_used": "unknown",
     "prompt_length": 0,
     "status": "error",
 }
+_values = attrgetter(*CALL_COLUMNS)
 
 
-def _fitters(table: Table, *without: str) -> dict[str, Fitter]:
-    return {column.name: fitter(column) for column in table.columns if column.name not in ("id", *without)}
+def _fit_ids(values: Values) -> Values:
+    return [fit_request_id(value) for value in values]
 
 
-_CALL = _fitters(REQUEST_LOGS, *_IDENTITIES, *_METADATA)
-_STEP = _fitters(ERROR_RECOVERY, "request_log_id", "was_successful")
-_PATTERN = _fitters(ERROR_ANALYSIS)
+def _fit_identities(values: Values) -> Values:
+    return fit_texts(values, 36, lambda value, _size: fit_identity(value))
 
 
-def call_row(record: CallRecord, now: datetime) -> Row:
-    """The row of ``ai_request_logs`` for a record; what had to be changed is noted in its metadata."""
-    changed: Row = {}
-    row: Row = {}
-    for name, fit in _CALL.items():
-        value = getattr(record, name)
-        fitted = fit(value)
-        if fitted is None and name in _REQUIRED:
-            fitted = _REQUIRED[name]
-        row[name] = fitted
-        if value is not None and fitted != value and not isinstance(value, datetime):
-            changed[name] = fit_text(value, MAX_NOTED)
-    for name in ("created_at", "updated_at"):
-        row[name] = _credible(getattr(record, name), now, name, changed)
-    row["request_id"] = fit_request_id(record.request_id)
-    row["tenant_id"] = fit_identity(record.tenant_id)
-    row["user_id"] = fit_identity(record.user_id)
-    for name in _IDENTITIES:
-        if row[name] != getattr(record, name):
-            changed[name] = fit_text(getattr(record, name), MAX_NOTED)
-    row["request_metadata"] = _metadata(record.request_metadata)
-    row["response_metadata"] = _metadata(record.response_metadata)
-    if changed:
-        noted = row["request_metadata"].get("changed")  # by the recorder
-        row["request_metadata"]["changed"] = changed | (noted if isinstance(noted, dict) else {})
-    return row
-
-
-def with_own_id(row: Row) -> Row:
-    """The same row under an id of its own, for when another tenant already has its ``request_id``."""
-    original = row["request_id"]
-    metadata = {**row["request_metadata"], "request_id": original}
+def _fitters(table: Table, *without: str) -> dict[str, ColumnFitter]:
     return {
-        **row,
-        "request_id": tenant_request_id(row["tenant_id"], original),
-        "request_metadata": metadata,
+        column.name: column_fitter(column) for column in table.columns if column.name not in ("id", *without)
     }
+
+
+_CALL = _fitters(REQUEST_LOGS, *_METADATA, *_TIMES) | {
+    "request_id": _fit_ids,
+    "tenant_id": _fit_identities,
+    "user_id": _fit_identities,
+}
+_STEP = _fitters(ERROR_RECOVERY, "request_log_id", "was_successful")
+_PATTERN = {column.name: fitter(column) for column in ERROR_ANALYSIS.columns if column.name != "id"}
+
+
+def call_columns(records: Sequence[CallRecord], now: datetime) -> dict[str, Values]:
+    """The columns of ``ai_request_logs`` for the records; what had to be changed is noted in its metadata."""
+    given: dict[str, Values] = dict(zip(CALL_COLUMNS, zip(*map(_values, records), strict=True), strict=True))
+    columns: dict[str, Values] = {}
+    changed: dict[int, Row] = {}
+    for name, fit in _CALL.items():
+        fitted = fit(given[name])
+        if fitted is not given[name]:
+            _note_changes(changed, name, given[name], fitted)
+        if name in _REQUIRED and None in fitted:
+            fitted = [_REQUIRED[name] if value is None else value for value in fitted]
+        columns[name] = fitted
+    for name in _TIMES:
+        columns[name] = _times(given[name], now, name, changed)
+    metadata = list(given["request_metadata"])
+    for place, changes in changed.items():
+        metadata[place] = _with_changes(metadata[place], changes)
+    columns["request_metadata"] = [_metadata_text(value) for value in metadata]
+    columns["response_metadata"] = [_metadata_text(value) for value in given["response_metadata"]]
+    return {name: columns[name] for name in CALL_COLUMNS}
 
 
 def tenant_request_id(tenant_id: str | None, request_id: str) -> str:
@@ -97,13 +105,42 @@ def tenant_request_id(tenant_id: str | None, request_id: str) -> str:
     return derived_id(tenant_id or "", request_id)
 
 
-def step_row(step: StepRecord, request_log_id: int) -> Row:
-    """The row of ``ai_error_recovery`` for a step."""
-    row = {name: fit(getattr(step, name)) for name, fit in _STEP.items()}
-    row["strategy_name"] = row["strategy_name"] or "unknown"
-    row["was_successful"] = "true" if step.was_successful else "false"
-    row["request_log_id"] = request_log_id
-    return row
+def repeated_request_id(tenant_id: str | None, request_id: str, created_at: str) -> str:
+    """The id under which a call is stored when its tenant has given the same request id before."""
+    return derived_id(tenant_id or "", request_id, created_at)
+
+
+def step_columns(steps: Sequence[tuple[int, StepRecord]]) -> list[Values]:
+    """The columns of ``ai_error_recovery`` for steps and the ids of their calls."""
+    columns: dict[str, Values] = {
+        name: fit([getattr(step, name) for _id, step in steps]) for name, fit in _STEP.items()
+    }
+    columns["strategy_name"] = [name or "unknown" for name in columns["strategy_name"]]
+    columns["was_successful"] = ["true" if step.was_successful else "false" for _id, step in steps]
+    columns["request_log_id"] = [call_id for call_id, _step in steps]
+    return [columns[name] for name in STEP_COLUMNS]
+
+
+def content_columns(contents: Sequence[tuple[int, CallRecord | ContentRecord]]) -> list[Values]:
+    """The columns of ``cajanegra_contents`` for texts and the ids of their calls."""
+    times = [record.created_at if isinstance(record, CallRecord) else record.at for _id, record in contents]
+    return [
+        [call_id for call_id, _record in contents],
+        [json_text(record.prompt, MAX_CONTENT) for _id, record in contents],
+        [fit_text(record.answer, MAX_CONTENT) for _id, record in contents],
+        [time_text(at) for at in times],
+    ]
+
+
+def feedback_values(record: FeedbackRecord) -> Row:
+    """What feedback changes in ``ai_request_logs``; a correction that is not given changes nothing."""
+    given = {
+        "user_feedback": record.user_feedback,
+        "correction_applied": record.correction_applied,
+        "updated_at": record.at,
+    }
+    columns = REQUEST_LOGS.c
+    return {name: fitter(columns[name])(value) for name, value in given.items() if value is not None}
 
 
 def pattern_row(occurrence: Occurrence, count: int, last_occurred: datetime, now: datetime) -> Row:
@@ -123,32 +160,33 @@ def pattern_row(occurrence: Occurrence, count: int, last_occurred: datetime, now
     return {name: _PATTERN[name](value) for name, value in values.items()}
 
 
-def pattern_key(occurrence: Occurrence) -> str:
-    """The pattern's name as it is stored."""
-    return str(_PATTERN["error_pattern"](occurrence.pattern))
+def pattern_key(pattern: str) -> str:
+    """A pattern's name as it is stored."""
+    return str(_PATTERN["error_pattern"](pattern))
 
 
-def content_row(record: CallRecord, request_log_id: int) -> Row | None:
-    """The row of ``cajanegra_contents``, where content was captured."""
-    if record.prompt is None and record.answer is None:
-        return None
-    return {
-        "request_log_id": request_log_id,
-        "prompt": fit_json(record.prompt),
-        "answer": fit_text(record.answer, MAX_CONTENT),
-        "created_at": fit_time(record.created_at),
-    }
+def _note_changes(changed: dict[int, Row], name: str, given: Values, fitted: Values) -> None:
+    for place, (value, stored) in enumerate(zip(given, fitted, strict=True)):
+        if value is not None and stored != value:
+            changed.setdefault(place, {})[name] = fit_text(value, MAX_NOTED)
 
 
-def _metadata(value: Any) -> Row:
-    fitted = fit_json(value)
-    return fitted if isinstance(fitted, dict) else {"value": fitted}
+def _times(given: Values, now: datetime, name: str, changed: dict[int, Row]) -> list[str | None]:
+    values = list(given)
+    for place in credible_times(values, EARLIEST, now, MAX_AHEAD):
+        if isinstance(values[place], datetime):
+            changed.setdefault(place, {})[name] = values[place].isoformat()
+        values[place] = now
+    return [time_text(value) for value in values]
 
 
-def _credible(value: Any, now: datetime, name: str, changed: Row) -> datetime | None:
-    if isinstance(value, datetime):
-        aware = value if value.tzinfo else value.replace(tzinfo=UTC)
-        if EARLIEST <= aware <= now + MAX_AHEAD:
-            return fit_time(aware)
-        changed[name] = value.isoformat()
-    return fit_time(now)
+def _with_changes(metadata: Any, changes: Row) -> Row:
+    kept = dict(metadata) if isinstance(metadata, Mapping) else {"value": metadata}
+    noted = kept.get("changed")  # by the recorder
+    return kept | {"changed": changes | (noted if isinstance(noted, dict) else {})}
+
+
+def _metadata_text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return json_text(value) or "{}"
+    return json_text({"value": value}) or "{}"

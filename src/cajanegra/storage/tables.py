@@ -7,7 +7,19 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Float, Index, Integer, PrimaryKeyConstraint, String, Table, Text, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Float,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -148,6 +160,34 @@ class ProviderState(Base):
     observed_at: Mapped[datetime] = mapped_column(DateTime)
 
 
+class Track(Base):
+    """How far the events of a recorder are in the database: what makes writing them again change nothing."""
+
+    __tablename__ = "cajanegra_tracks"
+
+    track: Mapped[str] = mapped_column(String(36), primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger)
+    updated_at: Mapped[datetime] = mapped_column(DateTime, server_default=_NOW)
+
+
+class Waiting(Base):
+    """Feedback and contents that came before the row of their call."""
+
+    __tablename__ = "cajanegra_waiting"
+    __table_args__ = (
+        Index("cajanegra_waiting_request", "request_id"),
+        Index("cajanegra_waiting_created", "created_at"),
+        _AUTOINCREMENT,
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    request_id: Mapped[str] = mapped_column(String(50))
+    tenant_id: Mapped[str | None] = mapped_column(String(36))
+    payload: Mapped[Any] = mapped_column(_Json)
+    created_at: Mapped[datetime] = mapped_column(DateTime, server_default=_NOW)
+
+
 class Version(Base):
     """The revision of our migrations that the database has; as Alembic itself would make it."""
 
@@ -180,3 +220,5 @@ ERROR_ANALYSIS = _table(AIErrorAnalysis)
 ERROR_RECOVERY = _table(AIErrorRecovery)
 CONTENTS = _table(Content)
 PROVIDER_STATES = _table(ProviderState)
+TRACKS = _table(Track)
+WAITING = _table(Waiting)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cajanegra.domain.events import Begin, Event, Feedback, Finish, Step, Trigger
-from cajanegra.domain.record import CallRecord, FeedbackRecord
-from cajanegra.recording.assembler import Assembler, Record
+from cajanegra.domain.record import CallRecord, FeedbackRecord, Record
+from cajanegra.recording.assembler import Assembler
 from memory_store import Knowledge
 
 KEY = "sk-proj-abcdefghijklmnop1234"
@@ -178,6 +178,7 @@ def test_a_call_that_was_given_up() -> None:
     assert record.response_metadata == {
         "attempts": 2,
         "patterns": ["ollama_timeout", "openai_overloaded"],
+        "pattern": "openai_overloaded",
         "http_status": 503,
         "provider_error_code": "busy",
         "retry_after": 2.0,

@@ -15,10 +15,8 @@ from hypothesis import strategies as st
 from cajanegra.domain.call import Answer, Usage
 from cajanegra.domain.failure import Failure, FailureKind, ProviderError
 from cajanegra.domain.record import CallRecord
-from cajanegra.recording.assembler import Assembler
 from cajanegra.recording.recorder import Recorder
-from cajanegra.recording.writer import Writer
-from memory_store import BlockedStore, Knowledge, MemoryStore, Reader, opening
+from memory_store import BlockedStore, MemoryStore, Reader, new_writer, opening
 
 RESPONSE = {
     "model": "gpt-4o-2024-08-06",
@@ -34,7 +32,7 @@ class Desk:
         self.store = store
         self.seconds = 0.0
         self.recorder = Recorder(
-            lambda: Writer(opening(store), Assembler(Knowledge(), redacted_content=False)),
+            lambda: new_writer(opening(store)),
             Reader(),
             clock=lambda: 1_000.0 + self.seconds,
             timer=lambda: self.seconds,
@@ -449,7 +447,7 @@ def test_a_failing_reader_or_sink_is_the_recorders_problem(caplog: pytest.LogCap
             raise RuntimeError("the prompt was: 12345")
 
     store = MemoryStore()
-    recorder = Recorder(lambda: Writer(opening(store), Assembler(Knowledge())), Faulty())
+    recorder = Recorder(lambda: new_writer(opening(store)), Faulty())
     with (
         pytest.raises(ValueError, match="bad"),
         recorder.call(task="chat", provider="openai", request_id="a"),
@@ -486,7 +484,7 @@ def test_recording_does_not_wait_for_a_store_that_hangs() -> None:
 
 def test_a_recorder_is_a_context_manager() -> None:
     store = MemoryStore()
-    with Recorder(lambda: Writer(opening(store), Assembler(Knowledge())), Reader()) as recorder:
+    with Recorder(lambda: new_writer(opening(store)), Reader()) as recorder:
         recorder.call(task="chat", provider="openai").finish(text="a")
     assert len(store.calls) == 1
     assert store.closed

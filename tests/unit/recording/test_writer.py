@@ -1,15 +1,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
 from cajanegra.domain.events import Begin, Event, Feedback, Finish
-from cajanegra.ports import CallStore
-from cajanegra.recording.assembler import Assembler
-from cajanegra.recording.writer import Writer, WriterStats
-from memory_store import AWAY, BlockedStore, Knowledge, MemoryStore, opening
+from cajanegra.ports import Prepared
+from cajanegra.recording.writer import Writer
+from memory_store import AWAY, BlockedStore, MemoryStore, new_writer, opening
 
 
 def begin(call: str, task: str = "chat") -> Begin:
@@ -26,22 +26,37 @@ def record(writer: Writer, *calls: str, task: str = "chat") -> None:
         writer.append(finish(call))
 
 
-def writer_to(*results: MemoryStore | Exception, capacity: int = 1000) -> Writer:
-    return Writer(opening(*results), Assembler(Knowledge()), capacity=capacity, wait=lambda _seconds: None)
+@pytest.fixture
+def writer_to(tmp_path: Path) -> Callable[..., Writer]:
+    def make(*results: MemoryStore | Exception, **limits: int) -> Writer:
+        return new_writer(
+            opening(*results), directory=tmp_path / "spool", wait=lambda _seconds: None, **limits
+        )
+
+    return make
+
+
+MakeWriter = Callable[..., Writer]
 
 
 def threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "cajanegra-writer"]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("cajanegra-")]
+
+
+def files(tmp_path: Path) -> list[str]:
+    return sorted(path.name for path in (tmp_path / "spool").iterdir())
 
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
     before = threads()
     yield
+    for thread in threads():
+        thread.join(5)
     assert threads() == before
 
 
-def test_what_was_recorded_before_a_flush_is_in_the_store_after_it() -> None:
+def test_what_was_recorded_before_a_flush_is_in_the_store_after_it(writer_to: MakeWriter) -> None:
     store = MemoryStore()
     writer = writer_to(store)
     record(writer, "a", "b")
@@ -49,17 +64,17 @@ def test_what_was_recorded_before_a_flush_is_in_the_store_after_it() -> None:
     assert writer.flush(5)
     assert set(store.calls) == {"a", "b"}
     assert [found.request_id for found in store.feedback] == ["a"]
-    assert writer.stats == WriterStats(waiting=0, written=2, lost=0)
+    assert (writer.stats.waiting, writer.stats.written, writer.stats.lost) == (0, 2, 0)
     writer.close(5)
     assert store.closed
 
 
-def test_calls_are_written_without_a_flush() -> None:
+def test_calls_are_written_without_a_flush(writer_to: MakeWriter) -> None:
     written = threading.Event()
 
     class Telling(MemoryStore):
-        def write(self, batch: object) -> int:
-            count = super().write(batch)  # type: ignore[arg-type]  # passed on as it is
+        def write(self, parts: Sequence[Prepared], track: str = "") -> int:
+            count = super().write(parts, track)
             written.set()
             return count
 
@@ -73,36 +88,45 @@ def test_calls_are_written_without_a_flush() -> None:
     writer.close(5)
 
 
-def test_nothing_is_opened_and_no_thread_is_started_before_the_first_event() -> None:
+def test_nothing_is_opened_made_or_started_before_the_first_event(
+    writer_to: MakeWriter, tmp_path: Path
+) -> None:
     before = threads()
     writer = writer_to(AssertionError("opened"))
     assert writer.flush(5)
     assert threads() == before
     writer.close(5)
+    assert not (tmp_path / "spool").exists()
 
 
-def test_the_store_is_opened_used_and_closed_by_one_thread() -> None:
+def test_what_is_in_the_store_takes_no_room_on_the_disk(writer_to: MakeWriter, tmp_path: Path) -> None:
+    writer = writer_to(MemoryStore())
+    for number in range(20):
+        record(writer, *(f"{number}-{call}" for call in range(1_000)))
+        assert writer.flush(10)
+    assert len(files(tmp_path)) <= 3, "the control file, the segment being written and the next one"
+    writer.close(5)
+    assert files(tmp_path) == []
+
+
+def test_the_store_is_used_and_closed_by_one_thread(tmp_path: Path) -> None:
     seen: set[str] = set()
 
     class Watching(MemoryStore):
-        def write(self, batch: object) -> int:
+        def write(self, parts: Sequence[Prepared], track: str = "") -> int:
             seen.add(threading.current_thread().name)
-            return super().write(batch)  # type: ignore[arg-type]  # passed on as it is
+            return super().write(parts, track)
 
         def close(self) -> None:
             seen.add(threading.current_thread().name)
 
-    def open_store() -> CallStore:
-        seen.add(threading.current_thread().name)
-        return Watching()
-
-    writer = Writer(open_store, Assembler(Knowledge()))
+    writer = new_writer(Watching, directory=tmp_path)
     record(writer, "a")
     writer.close(5)
-    assert seen == {"cajanegra-writer"}
+    assert seen == {"cajanegra-database"}
 
 
-def test_a_flush_waits_while_the_store_is_away_and_says_so() -> None:
+def test_a_flush_waits_while_the_store_is_away_and_says_so(writer_to: MakeWriter) -> None:
     store = BlockedStore()
     writer = writer_to(store)
     record(writer, "a")
@@ -113,7 +137,7 @@ def test_a_flush_waits_while_the_store_is_away_and_says_so() -> None:
     assert set(store.calls) == {"a"}
 
 
-def test_a_flush_says_when_something_was_lost() -> None:
+def test_a_flush_says_when_something_was_refused(writer_to: MakeWriter, tmp_path: Path) -> None:
     store = MemoryStore()
     writer = writer_to(store)
     record(writer, "a")
@@ -122,11 +146,15 @@ def test_a_flush_says_when_something_was_lost() -> None:
     assert set(store.calls) == {"a"}
     record(writer, "b")
     assert writer.flush(5)
-    assert writer.stats == WriterStats(waiting=0, written=2, lost=1)
+    assert (writer.stats.written, writer.stats.refused, writer.stats.lost) == (2, 1, 0)
     writer.close(5)
+    kept = (tmp_path / "spool" / "quarantine" / "refused.ndjson").read_text(encoding="utf-8")
+    assert kept.count("\n") == 1
+    assert '"poison"' in kept
+    assert "a value that its column does not take" in kept
 
 
-def test_close_writes_what_is_waiting_and_interrupts_what_is_open() -> None:
+def test_close_writes_what_is_waiting_and_interrupts_what_is_open(writer_to: MakeWriter) -> None:
     store = MemoryStore()
     writer = writer_to(store)
     record(writer, "a")
@@ -136,58 +164,57 @@ def test_close_writes_what_is_waiting_and_interrupts_what_is_open() -> None:
     assert (store.calls["open"].status, store.calls["open"].error_code) == ("error", "interrupted")
 
 
-def test_what_comes_after_close_is_counted_and_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_comes_after_close_is_counted_and_said(
+    writer_to: MakeWriter, caplog: pytest.LogCaptureFixture
+) -> None:
     writer = writer_to(MemoryStore())
     record(writer, "a")
     writer.close(5)
     writer.close(5)
-    record(writer, "late", "later")
-    assert writer.stats == WriterStats(waiting=0, written=1, lost=2)
+    assert not writer.append(begin("late"))
+    record(writer, "later")
+    assert (writer.stats.written, writer.stats.dropped) == (1, 3)
     assert writer.flush(5)
     assert len(caplog.messages) == 1
     assert "not recorded" in caplog.text
 
 
-def test_close_gives_up_in_time_and_counts(caplog: pytest.LogCaptureFixture) -> None:
-    writer = Writer(opening(AWAY), Assembler(Knowledge()))
+def test_what_could_not_be_written_before_the_end_is_adopted_by_the_next(
+    writer_to: MakeWriter, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer = writer_to(AWAY)
     record(writer, "a", "b")
-    writer.close(0.2)
-    assert writer.stats == WriterStats(waiting=0, written=0, lost=2)
+    writer.append(begin("open"))
+    writer.close(5)
+    assert writer.stats.written == 0
+    assert "stay in the spool" in caplog.text
     assert "connection refused" in caplog.text
+    store = MemoryStore()
+    successor = writer_to(store)
+    record(successor, "c")
+    successor.close(5)
+    assert set(store.calls) == {"a", "b", "c", "open"}
+    assert store.calls["open"].error_code == "interrupted"
+    assert store.calls["a"].error_code is None
 
 
-def test_close_does_not_wait_for_a_store_that_hangs(caplog: pytest.LogCaptureFixture) -> None:
+def test_close_does_not_wait_for_a_store_that_hangs(
+    writer_to: MakeWriter, caplog: pytest.LogCaptureFixture
+) -> None:
     store = BlockedStore()
     writer = writer_to(store)
     record(writer, "a")
     assert store.entered.wait(5)
     record(writer, "b")
     writer.close(0.01)
-    assert writer.stats.waiting == 2
-    assert "2 events" in caplog.text
+    assert writer.stats.waiting > 0
+    assert "stay in the spool" in caplog.text
     store.released.set()
-    for thread in threads():
-        thread.join(5)
 
 
-def test_a_full_queue_is_counted_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    store = BlockedStore()
-    writer = writer_to(store, capacity=10)
-    record(writer, "first")
-    assert store.entered.wait(5)
-    record(writer, *(str(number) for number in range(100)))
-    lost = writer.stats.lost
-    assert lost >= 90
-    store.released.set()
-    assert writer.flush(5)
-    writer.close(5)
-    assert len(store.calls) + lost == 101
-    assert sum("not recorded" in message for message in caplog.messages) == 1
-
-
-def test_many_threads_lose_nothing() -> None:
+def test_many_threads_lose_nothing(writer_to: MakeWriter) -> None:
     store = MemoryStore(AWAY, AWAY)
-    writer = writer_to(store, capacity=100_000)
+    writer = writer_to(store, segment_size=2**16)
 
     def work(name: str) -> None:
         record(writer, *(f"{name}-{number}" for number in range(500)))
@@ -199,10 +226,13 @@ def test_many_threads_lose_nothing() -> None:
         worker.join()
     writer.close(10)
     assert len(store.calls) == 4000
-    assert writer.stats == WriterStats(waiting=0, written=4000, lost=0)
+    assert {call.error_code for call in store.calls.values()} == {None}
+    assert (writer.stats.written, writer.stats.dropped, writer.stats.lost) == (4000, 0, 0)
 
 
-def test_one_strange_event_does_not_end_the_recording(caplog: pytest.LogCaptureFixture) -> None:
+def test_one_strange_event_does_not_end_the_recording(
+    writer_to: MakeWriter, caplog: pytest.LogCaptureFixture
+) -> None:
     store = MemoryStore()
     writer = writer_to(store)
     strange: Event = Begin("x", 1.0, "x", "chat", "openai", metadata=5)  # type: ignore[arg-type]  # strange
@@ -212,4 +242,40 @@ def test_one_strange_event_does_not_end_the_recording(caplog: pytest.LogCaptureF
     writer.close(5)
     assert set(store.calls) == {"a"}
     assert writer.stats.lost == 1
-    assert "TypeError" in caplog.text
+
+
+def test_a_call_that_stays_open_keeps_no_segment_for_itself(writer_to: MakeWriter, tmp_path: Path) -> None:
+    store = MemoryStore()
+    writer = writer_to(store, segment_size=2**16)
+    writer.append(begin("long"))
+    for number in range(30):
+        record(writer, *(f"{number}-{call}" for call in range(300)))
+        assert writer.flush(10)
+    assert len(files(tmp_path)) < 10
+    writer.append(finish("long"))
+    writer.close(5)
+    assert store.calls["long"].error_code is None
+    assert len(store.calls) == 9_001
+
+
+def test_a_store_that_cannot_be_opened_is_tried_again(writer_to: MakeWriter) -> None:
+    store = MemoryStore()
+    writer = writer_to(AWAY, ImportError("no driver"), store)
+    record(writer, "a")
+    assert writer.flush(5)
+    assert set(store.calls) == {"a"}
+    writer.close(5)
+
+
+def test_a_directory_that_cannot_be_written_is_said_and_events_stay_in_memory(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    store = MemoryStore()
+    writer = new_writer(opening(store), directory=tmp_path / "file" / "spool")
+    record(writer, "a", "b")
+    assert writer.flush(5)
+    assert set(store.calls) == {"a", "b"}
+    assert "in memory only" in caplog.text
+    assert "[spool] dir" in caplog.text
+    writer.close(5)

@@ -8,7 +8,7 @@ from alembic import context, op
 from cajanegra.storage.migrations.adopt import adopt
 
 revision = "0003"
-down_revision = "0001"
+down_revision = "0002"
 
 _metadata = sa.MetaData()
 

@@ -1,0 +1,206 @@
+"""From a track's events to records on their way to the database, for the living and for the dead."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cajanegra.domain.record import Record
+from cajanegra.recording import track as tracks
+from cajanegra.recording.assembler import Assembler
+from cajanegra.recording.frames import Damage, UnreadableError
+from cajanegra.recording.pipeline import Pipeline
+from cajanegra.recording.quarantine import Quarantine
+from cajanegra.recording.reading import Entry, SpoolReader, read_segment
+from cajanegra.recording.spool import Spool
+from cajanegra.recording.track import Track
+
+logger = logging.getLogger("cajanegra")
+
+BATCH = 2_000
+"""Records written in one transaction."""
+BATCH_EVENTS = 8_000
+"""Events read for one transaction: where few calls end, it is not held up for long."""
+PIECE = 64
+"""Events read at once: about half a millisecond."""
+CARRY_AFTER = 4
+"""Segments after which a call that is still open is noted again, so that its own can be given back."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What went wrong with events."""
+
+    unreadable: int = 0
+    """Events that could not be read, and pieces of damaged segments."""
+
+
+class OwnTrack:
+    """Drains a spool while it is written.
+
+    Args:
+        spool: the events.
+        assembler: makes records of them.
+        pace: called between small pieces of work.
+    """
+
+    def __init__(self, spool: Spool, assembler: Assembler, pace: Callable[[], None]) -> None:
+        self.counts = Counts()
+        self._spool = spool
+        self._assembler = assembler
+        self._pace = pace
+        self._reader = SpoolReader(spool)
+
+    @property
+    def position(self) -> int:
+        """How far the spool has been read."""
+        return self._reader.position
+
+    def take(self) -> tuple[list[Record], int, int] | None:
+        """The records that are complete by now; ``None`` where nothing was appended.
+
+        Returns:
+            Records, the position behind them, and the segment from which on everything is still needed.
+        """
+        records: list[Record] = []
+        events = 0
+        while events < BATCH_EVENTS and len(records) < BATCH and (entries := self._reader.take(PIECE)):
+            events += len(entries)
+            records += self._assembled(entries)
+            self._pace()
+        if not events:
+            return None
+        at = self._reader.position
+        self._assembler.carry((at >> 32) - CARRY_AFTER << 32, self._spool.append)
+        oldest = self._assembler.oldest
+        return records, at, (at if oldest is None else oldest) >> 32
+
+    def interrupted(self, at: float) -> list[Record]:
+        """The records of the calls that are still open."""
+        return list(self._assembler.interrupt_all(at))
+
+    def _assembled(self, entries: list[Entry]) -> list[Record]:
+        return assembled(self._assembler, entries, self.counts)
+
+
+class Orphans:
+    """The tracks of dead processes in a spool's directory.
+
+    Args:
+        directory: of one database.
+        new_assembler: makes an assembler for one track.
+        pipeline: writes the records.
+        quarantine: keeps damaged segments.
+        clock: seconds since the Unix epoch.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        new_assembler: Callable[[], Assembler],
+        pipeline: Pipeline,
+        quarantine: Quarantine,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.counts = Counts()
+        self.adopted = 0
+        """Tracks that are in the database and gone from the spool."""
+        self._directory = directory
+        self._new_assembler = new_assembler
+        self._pipeline = pipeline
+        self._quarantine = quarantine
+        self._clock = clock
+
+    def drain(self) -> Iterator[None]:
+        """Bring the tracks of the dead to the database; yields between batches.
+
+        Raises:
+            OSError: the directory cannot be read or written.
+        """
+        for name in tracks.names(self._directory):
+            if self._pipeline.stopped:
+                return
+            if (track := Track.adopt(self._directory, name)) is not None:
+                try:
+                    yield from self._drain(track)
+                finally:
+                    track.leave()
+
+    def _drain(self, track: Track) -> Iterator[None]:
+        assembler = self._new_assembler()
+        damaged: dict[Path, str] = {}
+        for path in track.segments():
+            try:
+                yield from self._drain_segment(track, path, assembler, damaged)
+            except (OSError, UnreadableError) as error:
+                damaged[path] = str(error)
+        records = list(assembler.interrupt_all(self._clock()))
+        finished = False
+
+        def finish() -> None:
+            nonlocal finished
+            finished = True
+
+        for start in range(0, len(records), BATCH):
+            self._pipeline.send(track.name, records[start : start + BATCH], _nothing)
+        self._pipeline.send(track.name, [], finish)
+        self._pipeline.settle()
+        if finished:
+            self._clear(track, damaged)
+
+    def _drain_segment(
+        self, track: Track, path: Path, assembler: Assembler, damaged: dict[Path, str]
+    ) -> Iterator[None]:
+        records: list[Record] = []
+        entries: list[Entry] = []
+        for found in read_segment(path):
+            if isinstance(found, Damage):
+                damaged[path] = f"bytes {found.start} to {found.end} are no events"
+                self.counts.unreadable += 1
+                continue
+            if found.event is None:
+                damaged[path] = "an event is of a kind that this version does not know"
+            entries.append(found)
+            if len(entries) == PIECE:
+                records += assembled(assembler, entries, self.counts)
+                entries.clear()
+                if len(records) >= BATCH:
+                    self._pipeline.send(track.name, records, _nothing)
+                    records = []
+                yield
+        records += assembled(assembler, entries, self.counts)
+        self._pipeline.send(track.name, records, _nothing)
+        yield
+
+    def _clear(self, track: Track, damaged: dict[Path, str]) -> None:
+        for path in track.segments():
+            if path in damaged:
+                self._quarantine.keep_segment(path, damaged[path])
+            else:
+                path.unlink(missing_ok=True)
+        tracks.keep_losses(self._directory, track.state)
+        track.remove()
+        self._pipeline.forget(track.name)
+        self.adopted += 1
+
+
+def assembled(assembler: Assembler, entries: list[Entry], counts: Counts) -> list[Record]:
+    """The records that events complete; an event that makes no sense is counted."""
+    records: list[Record] = []
+    for position, event in entries:
+        if event is None:
+            counts.unreadable += 1
+            continue
+        try:
+            records += assembler.add(event, position)
+        except Exception as error:  # noqa: BLE001 - one strange event must not end the recording of all others
+            counts.unreadable += 1
+            logger.error("an event makes no sense and is left out: %s", type(error).__name__)  # noqa: TRY400
+    return records
+
+
+def _nothing() -> None:
+    """Nobody waits for this batch alone."""

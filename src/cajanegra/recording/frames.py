@@ -1,0 +1,163 @@
+"""Events as framed, checksummed bytes, and back. Any bytes can be read: what is no frame is skipped and told.
+
+A frame is two bytes that mark it, the length and the CRC-32 of its payload (both 32 bits, little endian), and
+the payload: one event in MessagePack. Behind the last frame the segment is zero.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from zlib import crc32
+
+import msgspec
+
+from cajanegra.domain.events import Begin, Event
+
+MARK = b"\xca\x1a"
+MAX_PAYLOAD = 16 * 2**20
+"""Bytes of one event; a longer one leaves its content and metadata behind."""
+
+_HEADER = struct.Struct("<2sII")
+_MARK = re.compile(re.escape(MARK))
+_UNSTORABLE = re.compile("[\ud800-\udfff]")
+_MAX_SEARCHED = 64 * 2**20
+"""Bytes that are summed to find the next frame behind damage; a crafted file could ask for billions."""
+
+HEADER_SIZE = _HEADER.size
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Event).decode
+_pack = _HEADER.pack
+
+
+class UnreadableError(ValueError):
+    """A frame is whole, and what it holds is no event that this version knows."""
+
+
+class Frame(NamedTuple):
+    """One frame that was found: its payload, and where the next one may begin."""
+
+    payload: bytes
+    end: int
+
+
+class Damage(NamedTuple):
+    """Bytes that are no frame, between two that are."""
+
+    start: int
+    end: int
+
+
+def frame(event: Event) -> bytes:
+    """The event, framed. Any event has a frame: what MessagePack cannot hold is replaced."""
+    try:
+        payload = _encode(event)
+    except (UnicodeEncodeError, OverflowError, TypeError, ValueError, RecursionError):
+        payload = _encode(_storable(event))
+    if len(payload) > MAX_PAYLOAD:
+        payload = _encode(_without_bulk(event))
+    return _pack(MARK, len(payload), crc32(payload)) + payload
+
+
+def decode(payload: bytes) -> Event:
+    """The event in a payload.
+
+    Raises:
+        UnreadableError: it is none.
+    """
+    try:
+        event: Event = _decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UnreadableError(str(error)) from None
+    return event
+
+
+def frames(data: Any, start: int, end: int, *, growing: bool = False) -> Iterator[Frame | Damage]:
+    """The frames between two places of a segment's bytes, and the damage between them.
+
+    Ends before bytes that are no frame and have none behind them: zeros, or a frame that was torn when its
+    writer died. While the segment is ``growing`` nothing is looked for behind such bytes.
+    """
+    at = start
+    while at < end:
+        found = _frame_at(data, at, end)
+        if found is not None:
+            yield found
+            at = found.end
+            continue
+        behind = None if growing else _next_frame(data, at + 1, end)
+        if behind is None:
+            return
+        yield Damage(at, behind)
+        at = behind
+
+
+def _frame_at(data: Any, at: int, end: int) -> Frame | None:
+    begin = at + HEADER_SIZE
+    if begin > end:
+        return None
+    mark, length, checksum = _HEADER.unpack_from(data, at)
+    if mark != MARK or length > end - begin:
+        return None
+    payload = bytes(data[begin : begin + length])
+    return Frame(payload, begin + length) if crc32(payload) == checksum else None
+
+
+def _next_frame(data: Any, start: int, end: int) -> int | None:
+    budget = _MAX_SEARCHED
+    for mark in _MARK.finditer(data, start, end):
+        at = mark.start()
+        if at + HEADER_SIZE > end:
+            return None
+        length = _HEADER.unpack_from(data, at)[1]
+        if length <= min(end - at - HEADER_SIZE, budget):
+            budget -= length
+            if _frame_at(data, at, end):
+                return at
+    return None
+
+
+def _storable(event: Event) -> Event:
+    fields = {name: _plain(getattr(event, name)) for name in event.__struct_fields__}
+    return type(event)(**fields)
+
+
+def _plain(value: Any, depth: int = 64) -> Any:
+    """A value that MessagePack holds: no lone surrogates, no integers beyond 64 bits, no endless depth."""
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("\ufffd", value)
+    if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**64:
+        return str(value) if value.bit_length() < 2**10 else "a very large number"
+    if depth == 0:
+        return "..."
+    if isinstance(value, msgspec.Struct):
+        return type(value)(**{name: _plain(getattr(value, name), depth) for name in value.__struct_fields__})
+    if isinstance(value, dict):
+        return {_plain(str(key)): _plain(item, depth - 1) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, depth - 1) for item in value]
+    return value
+
+
+def _without_bulk(event: Event) -> Event:
+    fields: dict[str, Any] = {name: None for name in ("prompt", "answer", "result") if hasattr(event, name)}
+    if hasattr(event, "metadata"):
+        name = "request_metadata" if isinstance(event, Begin) else "response_metadata"
+        fields["metadata"] = {"changed": {name: "left out: too large"}}
+    return msgspec.structs.replace(_shortened(event), **fields)
+
+
+def _shortened(event: Event) -> Event:
+    texts: dict[str, Any] = {
+        name: value[:1000]
+        for name in event.__struct_fields__
+        if isinstance(value := getattr(event, name), str)
+    }
+    trigger = getattr(event, "trigger", None) or getattr(event, "failure", None)
+    if trigger is not None:
+        short = msgspec.structs.replace(trigger, message=trigger.message[:100_000])
+        texts["trigger" if hasattr(event, "trigger") else "failure"] = short
+    return msgspec.structs.replace(event, **texts)

@@ -1,0 +1,96 @@
+"""Reads events out of segments: those of the own spool while they are written, and those of the dead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from cajanegra.domain.events import Event
+from cajanegra.recording import segment
+from cajanegra.recording.frames import Damage, UnreadableError, decode, frames
+from cajanegra.recording.segment import Segment
+from cajanegra.recording.spool import Position, Spool, position
+
+MAX_BYTES = 2**22
+"""Bytes of events taken at once."""
+
+
+class Entry(NamedTuple):
+    """An event, and the position behind it; ``None`` stands for one that cannot be read."""
+
+    position: Position
+    event: Event | None
+
+
+class SpoolReader:
+    """Reads a spool from its beginning, behind those who append to it."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._number = 0
+        self._place = segment.START
+
+    @property
+    def position(self) -> Position:
+        """How far it has come."""
+        return position(self._number, self._place) if self._number else 0
+
+    def take(self, most: int) -> list[Entry]:
+        """Up to so many of the events that were appended since the last time."""
+        entries: list[Entry] = []
+        taken = 0
+        while current := self._current():
+            sealed = current.sealed  # asked first: what is sealed before it is read is read to its end
+            for found in frames(current.data, self._place, current.size, growing=True):
+                if isinstance(found, Damage):
+                    continue
+                entries.append(_entry(found.payload, position(current.number, found.end)))
+                self._place = found.end
+                taken += len(found.payload)
+                if len(entries) >= most or taken >= MAX_BYTES:
+                    return entries
+            if not sealed or not self._go_on():
+                break
+        return entries
+
+    def _current(self) -> Segment | None:
+        for one in self._spool.segments:
+            if one.number >= self._number:
+                if one.number > self._number:
+                    self._number, self._place = one.number, segment.START
+                return one
+        return None
+
+    def _go_on(self) -> bool:
+        if self._spool.segments[-1].number <= self._number:
+            return False
+        self._number, self._place = self._number + 1, segment.START
+        return True
+
+
+def read_segment(path: Path) -> Iterator[Entry | Damage]:
+    """The events of a segment whose owner is dead, and the damage between them.
+
+    Raises:
+        OSError: the file cannot be read.
+        UnreadableError: it is no segment of this version.
+    """
+    number = segment.number_of(path)
+    data = segment.read(path)
+    if len(data) < segment.START or not bytes(data[: segment.START]).strip(b"\0"):
+        return  # its owner died while making it
+    if data[: segment.START] != segment.MAGIC:
+        raise UnreadableError("it does not begin as a segment of this version does")
+    for found in frames(data, segment.START, len(data)):
+        if isinstance(found, Damage):
+            yield found
+        else:
+            yield _entry(found.payload, position(number, found.end))
+
+
+def _entry(payload: bytes, at: Position) -> Entry:
+    try:
+        return Entry(at, decode(payload))
+    except UnreadableError:
+        return Entry(at, None)

@@ -1,0 +1,124 @@
+"""A segment: a file of fixed size, mapped into memory, that events are appended to.
+
+Writing to the map is writing to the operating system's own pages, so what was appended outlives the process,
+and it takes neither a system call nor a lock: ``mmap.write`` copies and moves on as one step of the
+interpreter. The file's blocks are allocated when it is made; a full disk is noticed then, and not while
+writing, where it would be a signal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+from pathlib import Path
+
+MAGIC = b"cajaneg\x01"
+"""The first bytes of a segment; the last of them is the format's version."""
+START = len(MAGIC)
+SUFFIX = ".segment"
+_ZEROS = bytes(2**16)
+
+
+class Segment:
+    """One segment that is written by its owner, here, and read while it is written.
+
+    Args:
+        number: its place in the track, from 1.
+        path: its file; ``None`` for one in memory alone.
+        descriptor: of the file, open; needed only to bring its bytes to the disk.
+        data: the map.
+    """
+
+    def __init__(self, number: int, path: Path | None, descriptor: int, data: mmap.mmap) -> None:
+        self.number = number
+        self.path = path
+        self.data = data
+        self.sealed = False
+        """Whether nothing will be appended any more."""
+        self.size = len(data)
+        """Bytes in all."""
+        self._descriptor = descriptor
+        self._end: int | None = None
+
+    @property
+    def end(self) -> int:
+        """Where the next frame would go."""
+        return self.data.tell() if self._end is None else self._end
+
+    def seal(self) -> None:
+        """Take nothing more: whoever is about to append finds no room."""
+        self._end = self.data.tell()
+        self.data.seek(0, os.SEEK_END)
+        self.sealed = True
+
+    def sync(self) -> None:
+        """Bring what was appended to the disk.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        if self._descriptor >= 0:
+            os.fdatasync(self._descriptor)
+
+    def close(self) -> None:
+        """Unmap and close, and leave the file."""
+        self.data.close()
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def remove(self) -> None:
+        """Close, and delete the file."""
+        self.close()
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+
+def create(path: Path, number: int, size: int) -> Segment:
+    """A new, empty segment with all its blocks allocated, readable by its owner alone.
+
+    Raises:
+        OSError: there is no room for it, or the directory cannot be written.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        _allocate(descriptor, size)
+        data = mmap.mmap(descriptor, size)
+    except BaseException:
+        os.close(descriptor)
+        path.unlink(missing_ok=True)
+        raise
+    data.write(MAGIC)
+    return Segment(number, path, descriptor, data)
+
+
+def in_memory(number: int, size: int) -> Segment:
+    """A segment that ends with the process, for where no directory can be written."""
+    data = mmap.mmap(-1, size)
+    data.write(MAGIC)
+    return Segment(number, None, -1, data)
+
+
+def read(path: Path) -> bytes | mmap.mmap:
+    """The bytes of a segment that somebody else wrote; empty where there are none.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file, contextlib.suppress(ValueError):  # an empty file cannot be mapped
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return b""
+
+
+def number_of(path: Path) -> int:
+    """The number of a segment by its file's name, ``<track>.<number>.segment``."""
+    return int(path.name.split(".")[1])
+
+
+def _allocate(descriptor: int, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+        return
+    for start in range(0, size, len(_ZEROS)):  # macOS has no such call
+        os.pwrite(descriptor, _ZEROS[: size - start], start)

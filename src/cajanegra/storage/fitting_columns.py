@@ -1,0 +1,139 @@
+"""Makes whole columns of values fit, at the cost of a look where all of them do.
+
+The built-in functions look at a thousand values in the time that a Python function takes for fifty. Only a
+column in which something does not fit is gone through value by value (``fitting``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import JSON, Column, DateTime, Float, Integer, String, Text
+
+from cajanegra.storage.fitting import (
+    MAX_JSON_DEPTH,
+    MAX_JSON_TEXT,
+    MAX_TEXT,
+    fit_float,
+    fit_integer,
+    fit_json,
+    fit_text,
+    fit_time,
+)
+
+Values = Sequence[Any]
+ColumnFitter = Callable[[Values], Values]
+"""Gives back the very same values where all of them fit."""
+
+_INT32_MAX = 2**31 - 1
+_NONE = type(None)
+_PLAIN_JSON = 2_000
+"""Bytes of encoded JSON in which no text, list or object can be too large for its column."""
+_encode_json = msgspec.json.Encoder().encode
+
+
+def column_fitter(column: Column[Any]) -> ColumnFitter:
+    """The function that makes the values of a column fit; ``None`` stays ``None``."""
+    kind = column.type
+    if isinstance(kind, Text):
+        return lambda values: fit_texts(values, MAX_TEXT)
+    if isinstance(kind, String):
+        size = kind.length or MAX_TEXT
+        return lambda values: fit_texts(values, size)
+    if isinstance(kind, Integer):
+        return _fit_integers
+    if isinstance(kind, Float):
+        return _fit_floats
+    if isinstance(kind, DateTime):
+        return fit_times
+    if isinstance(kind, JSON):
+        return fit_jsons
+    raise TypeError(f"no way to fit {column.name} of type {kind}")
+
+
+def fit_texts(values: Values, size: int, fit_one: Callable[[Any, int], Any] = fit_text) -> Values:
+    """Texts of at most so many characters, without what no database stores."""
+    if {*map(type, values)} <= {str, _NONE}:
+        texts = [value for value in values if value]
+        if not texts or (max(map(len, texts)) <= size and _is_storable("".join(texts))):
+            return values
+    return [fit_one(value, size) for value in values]
+
+
+def fit_times(values: Values) -> list[str | None]:
+    """Times as text: UTC without a zone, to the microsecond, as both databases read them."""
+    return [time_text(value) for value in values]
+
+
+def time_text(value: Any) -> str | None:
+    """A time as both databases read it."""
+    fitted = fit_time(value)
+    return None if fitted is None else fitted.isoformat(" ", "microseconds")
+
+
+def fit_jsons(values: Values) -> list[str | None]:
+    """JSON as text."""
+    return [json_text(value) for value in values]
+
+
+def json_text(value: Any, size: int = MAX_JSON_TEXT) -> str | None:
+    """A JSON value as text that both databases can hold; each string of at most ``size`` characters."""
+    if value is None:
+        return None
+    try:
+        encoded = _encode_json(value)
+    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError):
+        encoded = b""
+    brackets = encoded.count(b"{") + encoded.count(b"[")
+    if 0 < len(encoded) <= _PLAIN_JSON and brackets <= MAX_JSON_DEPTH and b"\\u0000" not in encoded:
+        return encoded.decode()
+    return _encode_json(fit_json(value, size=size)).decode()
+
+
+def credible_times(
+    values: Sequence[datetime], earliest: datetime, now: datetime, ahead: timedelta
+) -> list[int]:
+    """The places of times that are before ``earliest`` or more than ``ahead`` of ``now``."""
+    latest = now + ahead
+    try:
+        if min(values) >= earliest and max(values) <= latest:
+            return []
+    except TypeError:  # some have no zone, or are no times
+        pass
+    return [place for place, value in enumerate(values) if not _is_between(value, earliest, latest)]
+
+
+def _is_between(value: Any, earliest: datetime, latest: datetime) -> bool:
+    if not isinstance(value, datetime):
+        return False
+    return earliest <= (value if value.tzinfo else value.replace(tzinfo=UTC)) <= latest
+
+
+def _fit_integers(values: Values) -> Values:
+    if {*map(type, values)} <= {int, _NONE}:
+        numbers = [value for value in values if value is not None]
+        if not numbers or (max(numbers) <= _INT32_MAX and min(numbers) >= -_INT32_MAX - 1):
+            return values
+    return [fit_integer(value) for value in values]
+
+
+def _fit_floats(values: Values) -> Values:
+    if {*map(type, values)} <= {float, _NONE}:
+        numbers = [value for value in values if value is not None]
+        if all(map(math.isfinite, numbers)):
+            return values
+    return [fit_float(value) for value in values]
+
+
+def _is_storable(text: str) -> bool:
+    if "\0" in text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

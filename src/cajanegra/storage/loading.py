@@ -1,0 +1,107 @@
+"""Inserts rows in bulk: by COPY into PostgreSQL, by statements of many rows into SQLite."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import re
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import psycopg
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+Columns = Sequence[Sequence[Any]]
+"""Columns of equal length; times and JSON are text, as the drivers pass them on."""
+
+_ESCAPED = re.compile(r"[\\\t\n\r]")
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+_MAX_ROWS = 100
+"""Rows at most in one statement for SQLite, which is run to its end without the interpreter's lock."""
+
+
+def load(connection: Connection, table: str, names: Sequence[str], columns: Columns) -> None:
+    """Insert rows.
+
+    Raises:
+        DBAPIError: what the database says.
+    """
+    if connection.dialect.name == "postgresql":
+        copy(connection, table, names, [copy_text(columns)])
+    else:
+        insert_many(connection, table, names, columns)
+
+
+def overwrite(connection: Connection, table: str, values: Mapping[str, Any], row_id: int) -> None:
+    """Give the columns of a row other values, in the form in which rows are inserted."""
+    mark = "%s" if connection.dialect.name == "postgresql" else "?"
+    settings = ", ".join(f"{name} = {mark}" for name in values)
+    statement = f"UPDATE {table} SET {settings} WHERE id = {mark}"  # noqa: S608 - our own names
+    connection.exec_driver_sql(statement, (*values.values(), row_id))
+
+
+def is_duplicate(error: IntegrityError) -> bool:
+    """Whether a row is there already, and not whether a value is missing or forbidden."""
+    state = getattr(error.orig, "sqlstate", None)
+    return state == _UNIQUE_VIOLATION if state else "UNIQUE constraint" in str(error.orig)
+
+
+_UNIQUE_VIOLATION = "23505"
+
+
+def copy_text(columns: Columns) -> bytes:
+    """The rows in the text format of COPY (PostgreSQL's manual, COPY, "Text Format")."""
+    lines = "\n".join(map("\t".join, zip(*map(_copy_texts, columns), strict=True)))
+    return f"{lines}\n".encode() if lines else b""
+
+
+def copy(connection: Connection, table: str, names: Sequence[str], texts: Iterable[bytes]) -> None:
+    """Insert rows by COPY.
+
+    Raises:
+        DBAPIError: what PostgreSQL says; the transaction is to be rolled back.
+    """
+    statement = f"COPY {table} ({', '.join(names)}) FROM STDIN"
+    driver: Any = connection.connection.driver_connection
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as copying:
+            for text in texts:
+                copying.write(text)
+    except psycopg.Error as error:
+        raise DBAPIError.instance(statement, None, error, psycopg.Error) from error
+
+
+def insert_many(connection: Connection, table: str, names: Sequence[str], columns: Columns) -> int:
+    """Insert rows into a table of SQLite, but for those that are there already; how many were new."""
+    rows = list(zip(*columns, strict=True))
+    driver: Any = connection.connection.driver_connection
+    variables = driver.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
+    most = max(1, min(_MAX_ROWS, variables // len(names)))
+    inserted = 0
+    for start in range(0, len(rows), most):
+        some = rows[start : start + most]
+        statement = _insert(table, tuple(names), len(some))
+        inserted += connection.exec_driver_sql(statement, tuple(itertools.chain.from_iterable(some))).rowcount
+    return inserted
+
+
+def _copy_texts(values: Sequence[Any]) -> Sequence[str]:
+    texts = [value if type(value) is str else r"\N" if value is None else str(value) for value in values]
+    given = [value for value in values if type(value) is str]
+    if given and _ESCAPED.search("".join(given)):
+        return [
+            text.translate(_ESCAPES) if type(value) is str else text
+            for text, value in zip(texts, values, strict=True)
+        ]
+    return texts
+
+
+@functools.lru_cache(maxsize=512)
+def _insert(table: str, names: tuple[str, ...], rows: int) -> str:
+    row = f"({', '.join('?' * len(names))})"
+    return (
+        f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join([row] * rows)} "  # noqa: S608 - our own names
+        "ON CONFLICT DO NOTHING"
+    )
