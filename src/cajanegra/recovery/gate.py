@@ -130,6 +130,6 @@ class Gate:
         if asked:
             self.not_before = until
         else:
-            self._rests_until = self._urgent_from = until
+            self._rests_until, self._urgent_from = until, min(until, now + FIRST_DEAD_REST)
             self.strikes = max(self.strikes, 1)
         self.trial = 1

@@ -21,6 +21,8 @@ LONGEST_PAUSE = 60.0
 """Seconds between two tries while the others cannot be reached; it begins with the interval and doubles."""
 TROUBLESOME = 4
 """Tries in a row that fail until somebody is told: the tables of a new database take a moment."""
+SAME_MOMENT = 0.001
+"""Seconds by which what this process said itself may differ once it has been in a database."""
 IDLE = 60
 """Looks without a call in between after which the others are no longer listened to."""
 OVERLAP = 10.0
@@ -154,7 +156,7 @@ class Sharing:
     def _hear(self, state: ProviderState, now: float) -> None:
         key = (state.account, state.model)
         known = max(self._said.get(key, 0.0), self._heard.get(key, 0.0))
-        if state.account not in self._providers or state.observed_at <= known:
+        if state.account not in self._providers or state.observed_at <= known + SAME_MOMENT:
             return
         self._heard[key] = state.observed_at
         failure = None
