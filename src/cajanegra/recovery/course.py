@@ -170,7 +170,7 @@ class Course:
         """See that the provider has read the whole prompt, by the tokens that it counted.
 
         Raises:
-            ProviderError: it has hardly read all of it, and another target can be asked instead.
+            ProviderError: it has hardly read all of it, and there is another target to ask.
         """
         counted = _counted(answer)
         windows, key = self.around.health.windows, self.target.key
@@ -179,8 +179,8 @@ class Course:
             return
         if any(agree(counted, other) for other in self._candidates.cut_counts):
             return  # two that count alike have read the same: the prompt has few tokens
-        if not self._candidates.other_could_answer(self._now):
-            return
+        if len(self.targets) == 1:
+            return  # nobody else could say better
         self._candidates.cut_counts.append(counted)
         windows.learn_window(key, counted)
         message = f"the prompt was cut to {counted} tokens without a word; set context_window to avoid it"
@@ -193,9 +193,7 @@ class Course:
         """Whether a stream is kept back until the provider has said how much of the prompt it read."""
         windows, target = self.around.health.windows, self.target
         characters = self._now.characters
-        if not windows.may_be_cut(target.key, characters, target.context_window):
-            return False
-        return self._candidates.other_could_answer(self._now)
+        return len(self.targets) > 1 and windows.may_be_cut(target.key, characters, target.context_window)
 
     async def recover(self, error: ProviderError) -> None:
         """The attempt failed: decide on the next one and wait until it may be made.
