@@ -110,6 +110,8 @@ class Health:
         account, model = target.key
         if target.max_in_flight is not None and self._under_way.get(account, 0) >= target.max_in_flight:
             return math.inf
+        if not self._gates:
+            return 0.0
         now = self._clock()
         gates = (self._gates.get((account, "")), self._gates.get((account, model)))
         waits = [gate.wait(now, urgent=urgent, hesitation=hesitation) for gate in gates if gate is not None]
@@ -136,8 +138,9 @@ class Health:
         """The attempt was answered."""
         with self._lock:
             self._leave(leave)
-            self._well((leave.key[0], ""), tried=leave.account_tried)
-            self._well(leave.key, tried=leave.model_tried)
+            if self._gates:
+                self._well((leave.key[0], ""), tried=leave.account_tried)
+                self._well(leave.key, tried=leave.model_tried)
         self.bell.ring()
 
     def failed(self, leave: Pass, failure: Failure) -> None:
@@ -171,7 +174,9 @@ class Health:
 
     def _leave(self, leave: Pass) -> None:
         account = leave.key[0]
-        self._under_way[account] -= 1
+        self._under_way[account] = max(self._under_way.get(account, 0) - 1, 0)
+        if not self._gates:
+            return
         for key, tried in (((account, ""), leave.account_tried), (leave.key, leave.model_tried)):
             if (gate := self._gates.get(key)) is not None:
                 gate.leave(tried=tried)

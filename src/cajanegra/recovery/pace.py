@@ -6,7 +6,7 @@ from collections import OrderedDict, deque
 
 MEMORY = 64
 """Answers that are looked back on."""
-REFRESH = 8
+REFRESH = 16
 """Answers after which that is done anew."""
 ENOUGH = 8
 """Answers that must be known before they say anything."""

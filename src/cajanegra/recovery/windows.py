@@ -82,12 +82,12 @@ class Windows:
 
     def learn_count(self, key: Key, characters: int, tokens: int) -> None:
         """A target has read a prompt and said how many tokens it was."""
+        if characters < TELLING_CHARACTERS:
+            return
         self._proven[key] = max(tokens, self._proven.get(key, 0))
         shown = self._windows.get(key)
         if shown is not None and tokens > shown:
             self._windows[key] = tokens
-        if characters < TELLING_CHARACTERS:
-            return
         ratio = tokens / characters
         self._counts.setdefault(key, _Counts()).add(ratio)
         self._all.add(ratio)
