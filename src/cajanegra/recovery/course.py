@@ -36,6 +36,8 @@ PATIENCE = 1.0
 """Seconds that a call waits before it cuts short somebody's rest."""
 HESITATION = 0.05
 """Seconds per attempt made for which a call leaves a probe to another one, which has more attempts left."""
+MOST_WAITING = 10_000
+"""Calls that may wait for somebody to ask; further ones are given up at once."""
 LONGEST_PAUSE = 1.0
 """Seconds after which a waiting call looks for itself whether something has changed."""
 
@@ -135,6 +137,10 @@ class Course:
                 raise self._nobody(held, reason)
             if self.remaining <= LEAST_ATTEMPT:
                 raise self._nobody(held or _unheard(chosen.target), "the deadline has passed")
+            if len(self.around.health.bell) >= MOST_WAITING:
+                raise self._nobody(
+                    held or _unheard(chosen.target), f"{MOST_WAITING} calls are waiting already"
+                )
             await self._pause(wait)
         self.minutes.open(chosen.target, chosen.changed, self._candidates.skipped(chosen))
 
