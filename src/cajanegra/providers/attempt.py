@@ -17,6 +17,8 @@ from cajanegra.providers.json_answers import decode
 _SUCCESS = range(200, 300)
 _REDIRECT = range(300, 400)
 _ERRORS = range(400, 600)
+_SOON = 120.0
+"""Seconds."""
 _DATE = re.compile(r"[A-Z][a-z]{2}[a-z]*,? ")
 """A date in HTTP begins with the day of the week."""
 
@@ -111,4 +113,7 @@ class Attempt:
         if failure.retry_after is not None and _DATE.match(headers.get("retry-after", "")):
             # A date has no fractions of a second: the moment that it means may be up to one later.
             failure = replace(failure, retry_after=failure.retry_after + 1.0)
+        if failure.kind is FailureKind.QUOTA_EXHAUSTED and 0 < (failure.retry_after or 0) <= _SOON:
+            # Google calls the limits of a minute a quota too: one that says when it is back is not exhausted.
+            failure = replace(failure, kind=FailureKind.RATE_LIMIT)
         return failure

@@ -361,7 +361,9 @@ class Course:
     def _learn_count(self, answer: Answer) -> None:
         counted = _counted(answer)
         if counted:
-            self.around.health.windows.learn_count(self.target.key, self._now.characters, counted)
+            self.around.health.windows.learn_count(
+                self.target.key, self._now.characters, len(self.request.messages), counted
+            )
 
     def _learn_window(self, failure: Failure) -> None:
         limit, asked = numbers_of(failure.message)

@@ -9,13 +9,18 @@ Key = tuple[str, str]
 CHARACTERS_PER_TOKEN = 4.0
 """A rule of thumb for English, for targets that have not yet told better."""
 MEMORY = 64
-TELLING_CHARACTERS = 400
+TOKENS_PER_MESSAGE = 4
+"""What the chat formats put around each message, as a rule."""
+TELLING_CHARACTERS = 150
 """A prompt must be this long for its token count to say something of the others'."""
 SUSPICIOUS_CHARACTERS = 2_000
 """Shorter prompts fit every window."""
-ENOUGH = 8
+ENOUGH = 5
 FAR_BELOW = 0.9
 """Tokens reported, compared with what the sparsest prompt so far would have had."""
+LONGER = 1.03
+"""A prompt that is so many times as long has more tokens for sure."""
+_NOTHING = (0, 0)
 AGREEMENT = 0.12
 """Two targets whose counts differ by no more than this have read the same prompt."""
 
@@ -54,7 +59,8 @@ class Windows:
 
     def __init__(self) -> None:
         self._windows: dict[Key, int] = {}
-        self._proven: dict[Key, int] = {}
+        self._proven: dict[Key, tuple[int, int]] = {}
+        """The most tokens that a target has counted, and the characters of that prompt."""
         self._counts: dict[Key, _Counts] = {}
         self._all = _Counts()
 
@@ -73,22 +79,23 @@ class Windows:
         if characters < SUSPICIOUS_CHARACTERS:
             return False
         tokens = characters * self.density(key)
-        return tokens > max(self._proven.get(key, 0), known or 0)
+        return tokens > max(self._proven.get(key, _NOTHING)[0], known or 0)
 
     def learn_window(self, key: Key, tokens: int) -> None:
         """A target has said or shown that it holds no more."""
         if tokens > 0:
             self._windows[key] = tokens
 
-    def learn_count(self, key: Key, characters: int, tokens: int) -> None:
+    def learn_count(self, key: Key, characters: int, messages: int, tokens: int) -> None:
         """A target has read a prompt and said how many tokens it was."""
         if characters < TELLING_CHARACTERS:
             return
-        self._proven[key] = max(tokens, self._proven.get(key, 0))
+        if tokens > self._proven.get(key, _NOTHING)[0]:
+            self._proven[key] = (tokens, characters)
         shown = self._windows.get(key)
         if shown is not None and tokens > shown:
             self._windows[key] = tokens
-        ratio = tokens / characters
+        ratio = max(tokens - TOKENS_PER_MESSAGE * messages, 1) / characters
         self._counts.setdefault(key, _Counts()).add(ratio)
         self._all.add(ratio)
 
@@ -96,6 +103,9 @@ class Windows:
         """Whether a target that counted so few tokens has hardly read the whole prompt."""
         if characters < SUSPICIOUS_CHARACTERS:
             return False
+        most, of_characters = self._proven.get(key, _NOTHING)
+        if tokens == most and characters > of_characters * LONGER:
+            return True  # a longer prompt and the very same count: that is where it cuts
         counts = self._counts.get(key)
         sparsest = counts.sparsest if counts is not None else None
         if sparsest is None:

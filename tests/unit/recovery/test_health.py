@@ -149,11 +149,18 @@ KEY = ("key-1", "m")
 def test_a_count_far_below_that_of_similar_prompts_is_a_prompt_that_was_cut() -> None:
     windows = Windows()
     for _ in range(ENOUGH_COUNTS):
-        windows.learn_count(KEY, 4_000, 1_000)
+        windows.learn_count(KEY, 4_000, 2, 1_008)
     assert windows.density(KEY) == 0.25
     assert not windows.looks_cut(KEY, 20_000, 4_900)
     assert windows.looks_cut(KEY, 20_000, 4_096)
     assert not windows.looks_cut(KEY, 1_000, 1)
+
+
+def test_the_same_count_for_a_longer_prompt_is_where_a_target_cuts() -> None:
+    windows = Windows()
+    windows.learn_count(KEY, 16_000, 1, 4_096)
+    assert not windows.looks_cut(KEY, 16_000, 4_096)
+    assert windows.looks_cut(KEY, 18_000, 4_096)
 
 
 def test_a_window_is_what_is_known_and_what_was_said_whichever_is_smaller() -> None:
@@ -162,7 +169,7 @@ def test_a_window_is_what_is_known_and_what_was_said_whichever_is_smaller() -> N
     assert windows.window(KEY, 8192) == 8192
     windows.learn_window(KEY, 4096)
     assert windows.window(KEY, 8192) == windows.window(KEY, None) == 4096
-    windows.learn_count(KEY, 30_000, 6_000)
+    windows.learn_count(KEY, 30_000, 1, 6_000)
     assert windows.window(KEY, None) == 6_000
 
 
