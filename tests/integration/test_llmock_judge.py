@@ -32,11 +32,11 @@ FAULTS: dict[str, tuple[Behavior, ...]] = {
     **{
         f"stream: {kind}": (StreamFault(kind, stall_seconds=20),)
         for kind in ("disconnect", "truncate", "stall", "malformed")
-    },  # type: ignore[arg-type]
+    },
     **{
         f"stream: {kind} twice": (StreamFault(kind, times=2),)
         for kind in ("disconnect", "truncate", "malformed")
-    },  # type: ignore[arg-type]
+    },
     "tool with broken arguments": (ToolFault("malformed_arguments"),),
     "tool that is not there": (ToolFault("unknown_tool"),),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,7 +51,7 @@ def mismatch(value: Any, schema: Mapping[str, Any] | None) -> str | None:
     if schema is None:
         return None
     from jsonschema import validators
-    from jsonschema.exceptions import SchemaError, best_match
+    from jsonschema.exceptions import SchemaError, UnknownType, best_match
     from referencing import Registry
     from referencing.exceptions import Unresolvable
 
@@ -58,7 +59,16 @@ def mismatch(value: Any, schema: Mapping[str, Any] | None) -> str | None:
     try:
         # An empty registry: a schema that refers to an address on the network is not followed there.
         problem = best_match(validator(schema, registry=Registry()).iter_errors(value))
-    except (SchemaError, Unresolvable, RecursionError, TypeError, ValueError, AttributeError):
+    except (
+        SchemaError,
+        UnknownType,
+        Unresolvable,
+        re.error,
+        RecursionError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ):
         return None  # no schema that could be checked: the provider is taken at its word
     return f"{problem.json_path}: {problem.validator}" if problem is not None else None
 
