@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from cajanegra.analysis.classify import Classifier
 from cajanegra.analysis.knowledge import KnowledgeBase
+from cajanegra.domain.redactor import Redactor
 from cajanegra.errors import SettingsError
 from cajanegra.ports import CallLog, CallStore, SharedState
 from cajanegra.recording import location
@@ -48,7 +49,13 @@ def spool_directory(settings: Settings) -> Path:
 
 def new_assembler(settings: Settings) -> Assembler:
     """Makes records of the events of one track."""
-    return Assembler(KnowledgeBase(), redacted_content=settings.capture.content != "full")
+    redacted = settings.capture.content != "full"
+    return Assembler(KnowledgeBase(), new_redactor(settings), redacted_content=redacted)
+
+
+def new_redactor(settings: Settings) -> Redactor:
+    """Masks secrets, personal data and what the settings' patterns match."""
+    return Redactor(settings.capture.patterns)
 
 
 def new_writer(settings: Settings) -> Writer:

@@ -20,4 +20,9 @@ class Recorder(recorder.Recorder):
 
     def __init__(self, settings: Settings | None = None) -> None:
         used = settings or Settings()
-        super().__init__(lambda: bootstrap.new_writer(used), Classifier(), capture=used.capture.content)
+        super().__init__(
+            lambda: bootstrap.new_writer(used),
+            Classifier(),
+            capture=used.capture.content,
+            redact=bootstrap.new_redactor(used).content,
+        )

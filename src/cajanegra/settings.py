@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from cajanegra.domain.own_patterns import OwnPatterns
 from cajanegra.errors import SettingsError
 
 DEFAULT_FILE = "cajanegra.toml"
@@ -20,6 +21,7 @@ _ENVIRONMENT_PREFIX = "CAJANEGRA_"
 _NOT_SETTINGS = frozenset({"CAJANEGRA_CONFIG", "CAJANEGRA_TEST_POSTGRES_URL"})
 
 Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9_-]{1,20}$")]
+PatternName = Annotated[str, msgspec.Meta(pattern="^[a-z0-9_-]{1,40}$")]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 Window = Annotated[int, msgspec.Meta(ge=256)]
 Days = Annotated[int, msgspec.Meta(ge=0, le=36_500)]
@@ -42,7 +44,7 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Where it listens; only of kind ``any-llm`` it may be left out."""
     kind: Literal["openai", "ollama", "any-llm"] = "openai"
     """The wire format that it speaks; ``any-llm`` is whatever that library knows for ``service``."""
-    service: Annotated[str, msgspec.Meta(pattern="^[a-z0-9_-]{1,40}$")] | None = None
+    service: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]{0,39}$")] | None = None
     """The library's name of the provider, for kind ``any-llm``; default is ``name``."""
     api_key_env: str | None = None
     """The environment variable that holds its key; keys never stand in settings."""
@@ -74,9 +76,11 @@ class Recovery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class Capture(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """``[capture]``: whether the text of prompts and answers is kept."""
+    """``[capture]``: whether the text of prompts and answers is kept, and what is masked."""
 
     content: Literal["none", "redacted", "full"] = "none"
+    patterns: Annotated[dict[PatternName, str], msgspec.Meta(max_length=50)] = {}
+    """Regular expressions of RE2, by name, of what else is to be masked: ``{"employee": "EMP-[0-9]{6}"}``."""
 
 
 class Spool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -98,6 +102,8 @@ class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 _HINTS = {
     "[a-z0-9_-]{1,20}": "a provider's name is 1 to 20 of a-z, 0-9, _ and -",
+    "[a-z0-9_-]{1,40}": "a pattern's name is 1 to 40 of a-z, 0-9, _ and -",
+    "^[a-z][a-z0-9_]{0,39}$": "a service is named as any-llm names it, such as 'anthropic'",
     "^(https?://": "must be a URL that begins with http:// or https://",
 }
 """What a value must look like, in words where the rule is a regular expression."""
@@ -122,7 +128,7 @@ class Settings:
 
     Raises:
         SettingsError: a name is unknown (the nearest one is suggested), a value malformed, the file
-            unreadable, or the chain names a provider that is not configured.
+            unreadable, a pattern unusable, or the chain names a provider that is not configured.
     """
 
     file: Path | None
@@ -150,6 +156,8 @@ class Settings:
         if not self.spool.dir:
             self.spool = msgspec.structs.replace(self.spool, dir=default_spool_dir())
         self._check_references()
+        if self.capture.patterns:
+            OwnPatterns(self.capture.patterns)
 
     @property
     def chain(self) -> tuple[Provider, ...]:

@@ -334,7 +334,7 @@ def test_a_fork_in_the_middle_of_a_call_does_not_end_it_twice(database: Database
 def test_an_unreachable_database_delays_the_end_for_no_longer_than_the_timeout(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     database = Database(f"sqlite:///{tmp_path / 'file' / 'calls.db'}")
-    said = run(database, 'call("req-1"); recorder.close(0.5); print("dropped:", recorder.dropped)')
+    said = run(database, 'call("req-1"); recorder.close(5); print("dropped:", recorder.dropped)')
     assert "dropped: 0\n" in said
     assert "stay in the spool" in said
     assert "cannot be made" in said

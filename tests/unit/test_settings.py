@@ -86,6 +86,11 @@ def test_the_file_named_by_the_environment_is_read(monkeypatch: pytest.MonkeyPat
         ({"providers": [{"name": "a", "base_ulr": "x"}]}, "providers[0].base_ulr is not a setting; did you mean 'base_url'?"),
         ({"providers": [OLLAMA, OLLAMA]}, "two providers are named 'ollama'"),
         ({"capture": {"content": "all"}}, "capture.content: invalid enum value 'all'; choose one of none, redacted, full"),
+        ({"capture": {"patterns": {"mine": "(a"}}}, "capture.patterns.mine is not a regular expression of RE2: missing ): (a"),
+        ({"capture": {"patterns": {"mine": r"(?<=a)b"}}}, "capture.patterns.mine is not a regular expression of RE2: "),
+        ({"capture": {"patterns": {"mine": 5}}}, "capture.patterns[...]: expected `str`, got `int`"),
+        ({"capture": {"patterns": {"My name": "a"}}}, "capture: a pattern's name is 1 to 40 of a-z, 0-9, _ and -"),
+        ({"capture": {"patterns": {f"p{number}": "a" for number in range(51)}}}, "capture.patterns: expected `object` of length <= 50"),
         ({"providers": [{**OLLAMA, "kind": "olama"}]}, "providers[0].kind: invalid enum value 'olama'; choose one of openai, ollama"),
     ],
 )  # fmt: skip
@@ -119,3 +124,10 @@ def test_a_section_must_be_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAJANEGRA_DATABASE", "sqlite://")
     with pytest.raises(SettingsError, match="database: expected `object`, got `str`"):
         Settings()
+
+
+def test_patterns_are_read_from_file_and_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "cajanegra.toml").write_text("[capture.patterns]\nemployee = 'EMP-\\d{6}'\n")
+    assert Settings().capture.patterns == {"employee": r"EMP-\d{6}"}
+    monkeypatch.setenv("CAJANEGRA_CAPTURE__PATTERNS", '{"order": "ORD-[0-9]+"}')
+    assert Settings().capture.patterns == {"employee": r"EMP-\d{6}", "order": "ORD-[0-9]+"}

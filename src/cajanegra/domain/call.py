@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 Message = Mapping[str, Any]
 """One chat message in OpenAI's form: ``role`` and ``content`` (a string or a list of parts)."""
 
@@ -29,8 +31,7 @@ class Strategy(StrEnum):
     SIMPLIFY = "simplify"
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of an answer as the provider counts them; ``None`` is not reported.
 
     ``cached_tokens`` are a part of ``input_tokens``, ``reasoning_tokens`` a part of ``output_tokens``.
@@ -91,8 +92,7 @@ class ChatCall:
     timeout: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What a provider answered.
 
     Attributes:
@@ -112,7 +112,7 @@ class Answer:
     finish_reason: str | None = None
     confidence: float | None = None
     tool_calls: Sequence[Mapping[str, Any]] = ()
-    raw: Mapping[str, Any] = field(default_factory=dict)
+    raw: Mapping[str, Any] = {}
     repaired: bool = False
 
 

@@ -47,7 +47,7 @@ class Begin(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="begin")
     prompt: Any = None
     """The prompt itself (a string or messages) where content is captured as it is."""
     copied: bool = False
-    """Whether this repeats, in a forked child, a call that its parent began and may end as well."""
+    """Whether this repeats a call that began in another track, where it may end as well."""
 
 
 class Step(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="step"):

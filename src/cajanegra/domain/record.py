@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-COPIED = "ended_in_fork"
-"""Metadata key of a call that a forked child ended, while its parent may still end it otherwise."""
+COPIED = "ended_elsewhere"
+"""Metadata key of a call whose end was noted by a forked child, or after its recorder had closed."""
 FINAL = 2**62
 """Positions from here on are those of calls that their track leaves open."""
 

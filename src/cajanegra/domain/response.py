@@ -31,17 +31,17 @@ def usage_from(usage: Any) -> Usage:
     """Token counts in OpenAI's form, of chat completions or of responses."""
     if usage is None:
         return Usage()
-    input_tokens = _count(usage, "prompt_tokens", "input_tokens")
-    output_tokens = _count(usage, "completion_tokens", "output_tokens")
-    total = _count(usage, "total_tokens")
+    input_tokens = _count(_first(usage, "prompt_tokens", "input_tokens"))
+    output_tokens = _count(_first(usage, "completion_tokens", "output_tokens"))
+    total = _count(_get(usage, "total_tokens"))
     if total is None and input_tokens is not None and output_tokens is not None:
         total = input_tokens + output_tokens
     return Usage(
         input_tokens,
         output_tokens,
         total,
-        _count(_first(usage, "prompt_tokens_details", "input_tokens_details"), "cached_tokens"),
-        _count(_first(usage, "completion_tokens_details", "output_tokens_details"), "reasoning_tokens"),
+        _detail(usage, "prompt_tokens_details", "input_tokens_details", "cached_tokens"),
+        _detail(usage, "completion_tokens_details", "output_tokens_details", "reasoning_tokens"),
     )
 
 
@@ -103,10 +103,10 @@ def _finish_reason(body: Any, calls: list[Any]) -> str | None:
 
 
 def _get(value: Any, name: str) -> Any:
-    if value is None:
-        return None
     if isinstance(value, dict):
         return value.get(name)
+    if value is None:
+        return None
     try:
         return getattr(value, name)
     except AttributeError:  # asked last: this question is slow, and SDKs' objects are no mappings
@@ -143,19 +143,18 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else list(value) if isinstance(value, tuple) else []
 
 
-def _first(value: Any, *names: str) -> Any:
-    for name in names:
-        if (found := _get(value, name)) is not None:
-            return found
-    return None
+def _first(value: Any, name: str, other: str) -> Any:
+    found = _get(value, name)
+    return found if found is not None else _get(value, other)
 
 
-def _count(value: Any, *names: str) -> int | None:
-    for name in names:
-        count = _get(value, name)
-        if isinstance(count, int) and not isinstance(count, bool) and count >= 0:
-            return count
-    return None
+def _detail(usage: Any, group: str, other: str, name: str) -> int | None:
+    details = _first(usage, group, other)
+    return None if details is None else _count(_get(details, name))
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and value >= 0 and not isinstance(value, bool) else None
 
 
 def _text(content: Any) -> str:

@@ -9,6 +9,8 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from cajanegra.domain.call import Answer, ChatRequest, Chunk
 from cajanegra.domain.failure import Failure, FailureKind, ProviderError
 from cajanegra.domain.response import answer_from
@@ -172,7 +174,7 @@ def _checked(attempt: Attempt, body: dict[str, Any]) -> Answer:
     checked = attempt.require_content(
         Outcome(answer.text, answer.finish_reason, answer.tool_calls, refused, bool(message.get("audio")))
     )
-    return replace(answer, text=checked.text, repaired=checked.repaired)
+    return msgspec.structs.replace(answer, text=checked.text, repaired=checked.repaired)
 
 
 async def _close(source: Any) -> None:

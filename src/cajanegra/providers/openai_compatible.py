@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from cajanegra.domain.call import Answer, ChatRequest, Chunk
 from cajanegra.domain.failure import FailureKind, ProviderError
@@ -70,7 +71,9 @@ class OpenAICompatible:
                 other_content=bool(message.get("audio") or message.get("function_call")),
             )
         )
-        return replace(answer, text=checked.text, repaired=True) if checked.repaired else answer
+        return (
+            msgspec.structs.replace(answer, text=checked.text, repaired=True) if checked.repaired else answer
+        )
 
     async def stream(self, request: ChatRequest, model: str, *, timeout: float) -> AsyncGenerator[Chunk]:
         """Make one streamed attempt; see ``ports.Provider``."""

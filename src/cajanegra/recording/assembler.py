@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from cajanegra.domain.content_redaction import redact_content
 from cajanegra.domain.events import Begin, Carried, Content, Event, Feedback, Finish, Step, Trigger
 from cajanegra.domain.failure import FailureKind
 from cajanegra.domain.pattern import pattern_name
@@ -21,7 +20,7 @@ from cajanegra.domain.record import (
     Record,
     StepRecord,
 )
-from cajanegra.domain.redaction import redact_json, redact_text
+from cajanegra.domain.redactor import Redactor
 from cajanegra.ports import Knowledge
 
 MAX_OPEN_CALLS = 100_000
@@ -43,18 +42,25 @@ class Assembler:
 
     Args:
         knowledge: says why failures happen.
-        redacted_content: whether content is to be masked before it is stored.
+        redactor: masks error messages, metadata and content; by default one without patterns of the user's.
+        redacted_content: whether captured content is to be masked before it is stored.
         max_open: calls in flight at once; beyond it the oldest is taken for one that will never end.
     """
 
     def __init__(
-        self, knowledge: Knowledge, *, redacted_content: bool = True, max_open: int = MAX_OPEN_CALLS
+        self,
+        knowledge: Knowledge,
+        redactor: Redactor | None = None,
+        *,
+        redacted_content: bool = True,
+        max_open: int = MAX_OPEN_CALLS,
     ) -> None:
         self.unclaimed = 0
         """Steps and ends whose call's beginning is not there."""
         self._knowledge = knowledge
         self._max_open = max_open
-        self._content: Callable[[Any], Any] = redact_content if redacted_content else _as_it_is
+        self._redactor = redactor or Redactor()
+        self._content: Callable[[Any], Any] = self._redactor.content if redacted_content else _as_it_is
         self._open: dict[str, _OpenCall] = {}
         self._early: dict[str, list[tuple[int, Step | Finish]]] = {}
 
@@ -147,16 +153,16 @@ class Assembler:
             response_content_length=end.answer_length,
             tokens_used=end.tokens_used,
             processing_time_ms=end.duration_ms,
-            error_message=redact_text(end.failure.message) if end.failure else None,
+            error_message=self._redactor.text(end.failure.message) if end.failure else None,
             error_code=end.failure.kind if end.failure else None,
             retry_count=sum(step.strategy == "retry" for step in steps),
             fallback_used=end.provider if end.on_fallback else None,
             confidence_score=end.confidence,
-            request_metadata=_request_metadata(begin),
-            response_metadata=_response_metadata(begin, end, len(steps), occurrences),
+            request_metadata=_request_metadata(begin, self._redactor),
+            response_metadata=_response_metadata(begin, end, len(steps), occurrences, self._redactor),
             created_at=_time(begin.at),
             updated_at=_time(end.at),
-            steps=[_step_record(number, step) for number, step in enumerate(steps, start=1)],
+            steps=[_step_record(number, step, self._redactor) for number, step in enumerate(steps, start=1)],
             occurrences=occurrences,
             prompt=self._content(begin.prompt),
             answer=self._content(end.answer),
@@ -175,17 +181,17 @@ class Assembler:
         )
 
 
-def _request_metadata(begin: Begin) -> Mapping[str, Any]:
-    metadata = dict(redact_json(begin.metadata or {}))
+def _request_metadata(begin: Begin, redactor: Redactor) -> Mapping[str, Any]:
+    metadata = dict(redactor.json(begin.metadata or {}))
     if begin.prompt_length is None:
         metadata["prompt_unknown"] = True
     return metadata
 
 
 def _response_metadata(
-    begin: Begin, end: Finish, steps: int, occurrences: list[Occurrence]
+    begin: Begin, end: Finish, steps: int, occurrences: list[Occurrence], redactor: Redactor
 ) -> Mapping[str, Any]:
-    metadata: dict[str, Any] = {"attempts": steps + 1, **redact_json(end.metadata or {})}
+    metadata: dict[str, Any] = {"attempts": steps + 1, **redactor.json(end.metadata or {})}
     if begin.copied:
         metadata[COPIED] = True
     if occurrences:
@@ -194,7 +200,7 @@ def _response_metadata(
         details = {
             "pattern": occurrences[-1].pattern,
             "http_status": end.failure.http_status,
-            "provider_error_code": _masked(end.failure.code),
+            "provider_error_code": _masked(end.failure.code, redactor),
             "exception_type": end.failure.exception_type,
             "retry_after": end.failure.retry_after,
         }
@@ -202,14 +208,14 @@ def _response_metadata(
     return metadata
 
 
-def _step_record(number: int, step: Step) -> StepRecord:
-    result: dict[str, Any] = dict(redact_json(step.result or {}))
+def _step_record(number: int, step: Step, redactor: Redactor) -> StepRecord:
+    result: dict[str, Any] = dict(redactor.json(step.result or {}))
     if step.trigger:
-        result["trigger"] = _trigger(step.trigger)
+        result["trigger"] = _trigger(step.trigger, redactor)
     return StepRecord(
         strategy_name=step.strategy,
         step_number=number,
-        action_taken=redact_text(step.action),
+        action_taken=redactor.text(step.action),
         was_successful=step.successful,
         recovery_time_ms=step.time_ms,
         recovery_result=result,
@@ -217,23 +223,23 @@ def _step_record(number: int, step: Step) -> StepRecord:
     )
 
 
-def _trigger(trigger: Trigger) -> dict[str, Any]:
+def _trigger(trigger: Trigger, redactor: Redactor) -> dict[str, Any]:
     details = {
         "provider": trigger.provider,
         "model": trigger.model,
         "kind": trigger.kind,
         "pattern": pattern_name(trigger.provider, trigger.kind),
         "http_status": trigger.http_status,
-        "provider_error_code": _masked(trigger.code),
+        "provider_error_code": _masked(trigger.code, redactor),
         "exception_type": trigger.exception_type,
         "retry_after": trigger.retry_after,
-        "message": redact_text(trigger.message),
+        "message": redactor.text(trigger.message),
     }
     return {key: value for key, value in details.items() if value is not None}
 
 
-def _masked(text: str | None) -> str | None:
-    return redact_text(text) if text else None
+def _masked(text: str | None, redactor: Redactor) -> str | None:
+    return redactor.text(text) if text else None
 
 
 def _time(seconds: float) -> datetime:

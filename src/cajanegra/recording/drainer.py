@@ -15,7 +15,6 @@ from cajanegra.recording.assembler import Assembler
 from cajanegra.recording.delivery import Delivery
 from cajanegra.recording.draining import Orphans
 from cajanegra.recording.frames import UnreadableError
-from cajanegra.recording.pace import Pace
 from cajanegra.recording.pipeline import Pipeline
 from cajanegra.recording.quarantine import Quarantine, refused_in
 from cajanegra.recording.reading import Entry, read_segment
@@ -150,7 +149,7 @@ class Drainer:
         """
         delivery = Delivery(self._set_aside, self._wait)
         delivery.give_up_in(timeout)
-        pipeline = Pipeline(self._open_store, delivery, Pace(lambda: True))
+        pipeline = Pipeline(self._open_store, delivery, _never_rest)
         orphans = Orphans(self._directory, self._new_assembler, pipeline, self._quarantine, self._clock)
         try:
             if quarantined:
@@ -225,3 +224,7 @@ class Drainer:
             taken.unlink()
         else:
             self._quarantine.put_back(taken)
+
+
+def _never_rest() -> None:
+    """Nobody else needs this interpreter."""

@@ -16,7 +16,6 @@ from cajanegra.domain.record import Batch, Record
 from cajanegra.ports import CallStore, Prepared
 from cajanegra.recording import importing
 from cajanegra.recording.delivery import FIRST_WAIT, MAX_WAIT, Delivery, reason
-from cajanegra.recording.pace import Pace
 
 logger = logging.getLogger("cajanegra")
 
@@ -41,7 +40,9 @@ class Pipeline:
         pace: called between small pieces of work.
     """
 
-    def __init__(self, open_store: Callable[[], CallStore], delivery: Delivery, pace: Pace) -> None:
+    def __init__(
+        self, open_store: Callable[[], CallStore], delivery: Delivery, pace: Callable[[], None]
+    ) -> None:
         self.delivery = delivery
         self.stopped = False
         """Whether it has given up: nothing more is written."""

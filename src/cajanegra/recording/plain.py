@@ -25,7 +25,7 @@ def text(value: Any) -> str | None:
 
 def number(value: Any) -> float | int | None:
     """A number of at most 64 bits, or ``None`` for what is none."""
-    if value is None or type(value) is float:
+    if value is None or type(value) is float or (type(value) is int and -_MOST <= value < _MOST):
         return value
     try:
         found = int(value) if isinstance(value, int) else float(value)
@@ -36,6 +36,8 @@ def number(value: Any) -> float | int | None:
 
 def whole(value: Any) -> int | None:
     """A whole number, or ``None`` for what is none."""
+    if value is None or (type(value) is int and -_MOST <= value < _MOST):
+        return value
     found = number(value)
     try:
         return number(round(found)) if found is not None else None  # type: ignore[return-value]  # whole stays whole

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
+import msgspec
 from msgspec.structs import replace
 
 from cajanegra.domain.call import Answer, CallStatus, Strategy
@@ -20,7 +21,7 @@ _HANDOVER = re.compile(r"\s*([a-z0-9_-]{1,20})\s*->\s*([a-z0-9_-]{1,20})\s*")
 """A fallback in words, ``"ollama -> openai"``: who failed, and who was asked next."""
 
 
-class _Asked(NamedTuple):
+class _Asked(msgspec.Struct, frozen=True, gc=False):
     """Who is asked in an attempt."""
 
     provider: str
@@ -146,7 +147,7 @@ class RecordedCall:
             status = CallStatus.TIMEOUT if trigger.kind == FailureKind.TIMEOUT else CallStatus.ERROR
         self._end(
             status,
-            self._asked._replace(provider=trigger.provider),
+            replace(self._asked, provider=trigger.provider),
             trigger.model or self._asked.model,
             text=plain.text(partial_text) or None,
             metadata=plain.mapping(metadata),
@@ -234,7 +235,7 @@ class RecordedCall:
         self._noted.clear()
 
     def _append(self, event: Step | Finish) -> None:
-        """In a forked child everything is noted again: the parent's spool is not the child's to write."""
+        """In a forked child, and at the very end, the whole call is noted again in another spool."""
         sink = self.desk.sink
         if sink is not self._sink:
             self._sink = sink

@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from cajanegra.domain.call import Message, prompt_hash, prompt_text
-from cajanegra.domain.content_redaction import redact_content
 from cajanegra.domain.events import Begin, Feedback
 from cajanegra.domain.ids import uuid7
 from cajanegra.ports import FailureReader
@@ -22,6 +21,8 @@ from cajanegra.recording.recorded_call import RecordedCall
 from cajanegra.recording.redacting import Redacting
 from cajanegra.recording.writer import Writer, WriterStats
 
+_AT_EXIT = 5.0
+"""Seconds that the end of the interpreter may be held up."""
 _NOT_GIVEN = "unknown"
 """Stands for a task or provider that is ``None`` or empty."""
 
@@ -38,7 +39,7 @@ class Recorder:
             over connections of its own.
         reader: reads the failure in an exception.
         capture: whether the text of prompts and answers is kept.
-        redact: masks a text or messages, for ``capture = redacted``.
+        redact: masks a text or messages; needed for ``capture = redacted``.
         clock: seconds since the Unix epoch.
         timer: seconds of a monotonic clock.
     """
@@ -49,18 +50,18 @@ class Recorder:
         reader: FailureReader,
         *,
         capture: Literal["none", "redacted", "full"] = "none",
-        redact: Callable[[Any], Any] = redact_content,
+        redact: Callable[[Any], Any] | None = None,
         clock: Callable[[], float] = time.time,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._writer = new_writer()
-        self.desk = Desk(self._writer, reader, clock, timer, capture)
+        self.desk = Desk(self._writer.spool, reader, clock, timer, capture)
         self._new_writer = new_writer
         self._redact = redact
         self._start_redacting()
         self._closed = False
         _recorders.add(self)
-        atexit.register(self.close)
+        atexit.register(self._close_at_exit)
 
     def call(
         self,
@@ -111,7 +112,7 @@ class Recorder:
             digest,
             plain.number(temperature),
             plain.whole(max_tokens),
-            _request_metadata(metadata, temperature=temperature, max_tokens=max_tokens),
+            _request_metadata(metadata, temperature, max_tokens),
             self.desk.content(prompt),
         )
         kept = self._append(begin)
@@ -160,11 +161,14 @@ class Recorder:
         the spool, for the next process or ``cajanegra spool drain``.
         """
         self._closed = True
-        atexit.unregister(self.close)
+        atexit.unregister(self._close_at_exit)
+        self._settle_and_close(self._writer, timeout)
+
+    def _settle_and_close(self, writer: Writer, timeout: float) -> None:
         until = time.monotonic() + timeout
         if self.desk.redacting is not None:
             self.desk.redacting.settle(timeout / 2)
-        self._writer.close(max(0.0, until - time.monotonic()))
+        writer.close(max(0.0, until - time.monotonic()))
 
     def __enter__(self) -> Self:
         return self
@@ -188,13 +192,24 @@ class Recorder:
         if self._closed:
             return
         _inherited.append(self._writer)
-        self.desk.sink = self._writer = self._new_writer()
+        self._writer = self._new_writer()
+        self.desk.sink = self._writer.spool
         self._start_redacting()
         _close_with_multiprocessing(self)
 
+    def _close_at_exit(self) -> None:
+        """Threads that nobody waits for may go on: what they record stays in a spool of its own."""
+        writer = self._writer
+        late = self._new_writer().spool
+        late.on_append = None
+        self.desk.sink = late
+        self._settle_and_close(writer, _AT_EXIT)
+
     def _start_redacting(self) -> None:
-        if self.desk.capture == "redacted":
-            self.desk.redacting = Redacting(self._writer, self._redact, self._writer.note_pending_contents)
+        if self._redact is not None and self.desk.capture == "redacted":
+            self.desk.redacting = Redacting(
+                self._writer.spool, self._redact, self._writer.note_pending_contents
+            )
 
 
 _recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
@@ -215,7 +230,7 @@ def _close_with_multiprocessing(recorder: Recorder) -> None:
     """A child of ``multiprocessing`` ends without ``atexit``, but runs finalizers of its own."""
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
-        util.Finalize(recorder, recorder.close, exitpriority=0)
+        util.Finalize(recorder, recorder._close_at_exit, exitpriority=0)  # noqa: SLF001 - of this module
 
 
 def _measured(prompt: Any) -> tuple[int | None, str | None]:
@@ -229,14 +244,13 @@ def _measured(prompt: Any) -> tuple[int | None, str | None]:
         return None, None
 
 
-def _request_metadata(metadata: Any, **parameters: Any) -> dict[str, Any] | None:
+def _request_metadata(metadata: Any, temperature: Any, max_tokens: Any) -> dict[str, Any] | None:
     """The application's metadata, and what it gave as a number that is none."""
     kept = plain.mapping(metadata) if metadata is not None else {}
-    changed = {
-        name: plain.text(value)
-        for name, value in parameters.items()
-        if value is not None and plain.number(value) is None
-    }
+    changed = {}
+    for name, value in (("temperature", temperature), ("max_tokens", max_tokens)):
+        if value is not None and plain.number(value) is None:
+            changed[name] = plain.text(value)
     if changed:
         kept["changed"] = changed
     return kept or None

@@ -67,6 +67,8 @@ class Spool:
         """Events that could not be kept, by this process."""
         self.dropped_calls = 0
         """Calls among them."""
+        self.on_append: Callable[[], None] | None = None
+        """Called after each event while it is set: how a sleeping writer is woken."""
         self.segments: list[Segment] = []
         """Those that are not given back yet, oldest first; the last is being written."""
         self._segment_size = min(segment_size, max(max_bytes // 8, 2**16))
@@ -126,6 +128,8 @@ class Spool:
                 return self._refuse(event)
         if self._syncs:
             self._sync_now()
+        if (wake := self.on_append) is not None:
+            wake()
         return True
 
     def prepare(self) -> None:
@@ -252,12 +256,16 @@ class Spool:
         return segment.create(self._track.path_of(number), number, size)
 
     def _refuse(self, event: Event) -> bool:
-        calls = int(not isinstance(event, Step | Finish | Carried))
+        if isinstance(event, Carried):  # it stays where it is
+            return False
+        calls = int(not isinstance(event, Step | Finish))
         with self._slow:
             self.dropped += 1
             self.dropped_calls += calls
             if self._track is not None and not self._closed:
                 self._track.count_dropped(calls=calls, events=1 - calls)
+        if (wake := self.on_append) is not None:
+            wake()
         return False
 
     def _sync_now(self) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from cajanegra.domain.events import Event
 from cajanegra.ports import CallStore
 from cajanegra.recording.assembler import Assembler
 from cajanegra.recording.delivery import Delivery
@@ -53,7 +52,7 @@ class WriterStats:
 
 
 class Writer:
-    """A ``ports.EventSink``: keeps events in a spool, and drains it and the spools of dead processes.
+    """Drains a spool, which is a ``ports.EventSink``, and the spools of dead processes.
 
     The thread starts with the first event, sleeps while there is none, and is a daemon. What it has not
     written when the process ends stays in the spool.
@@ -93,7 +92,7 @@ class Writer:
         self._syncs = sync
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        self._asleep = True
+        spool.on_append = self._rouse
         self._wake = threading.Event()
         self._hurry = threading.Event()
         self._retry = threading.Event()
@@ -115,13 +114,6 @@ class Writer:
             self.spool.dropped,
             delivery.lost + self._own.counts.unreadable,
         )
-
-    def append(self, event: Event) -> bool:
-        """Keep an event without waiting and without raising; the first starts the thread."""
-        kept = self.spool.append(event)
-        if self._asleep:
-            self._rouse()
-        return kept
 
     def flush(self, timeout: float) -> bool:
         """Wait for at most ``timeout`` seconds; whether what was recorded before is in the database."""
@@ -171,7 +163,7 @@ class Writer:
             if self._late.due():
                 logger.error("a call is not recorded: the recorder is closed")
             return
-        self._asleep = False
+        self.spool.on_append = None
         if self._thread is None and self._starting.acquire(blocking=False):
             try:
                 self._start()
@@ -186,7 +178,7 @@ class Writer:
         try:
             thread.start()
         except RuntimeError:  # too many threads, or the interpreter is about to end
-            self._asleep = True  # the next event tries again, and so does the end
+            self.spool.on_append = self._rouse  # the next event tries again, and so does the end
         else:
             self._thread = thread
 
@@ -204,10 +196,10 @@ class Writer:
 
     def _sleep(self) -> None:
         # An event may arrive between these lines: either it sees that we sleep, or we see it.
-        self._asleep = True
+        self.spool.on_append = self._rouse
         if self.spool.end <= self._own.position:
             self._wake.wait(self._sync_every)
-        self._asleep = False
+        self.spool.on_append = None
         self._wake.clear()
         self._wait(SCHEDULE_DELAY)
 
@@ -276,7 +268,7 @@ class Writer:
         else:
             self.spool.leave()
         self._pipeline.close()
-        self._asleep = True  # so that whoever comes too late is told
+        self.spool.on_append = self._rouse  # so that whoever comes too late is told
 
     def _note_done(self, position: Position, needed: int) -> None:
         if self.spool.track is not None:

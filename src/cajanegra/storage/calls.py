@@ -24,7 +24,7 @@ from cajanegra.storage.rows import (
     repeated_request_id,
     tenant_request_id,
 )
-from cajanegra.storage.tables import ERROR_RECOVERY, REQUEST_LOGS
+from cajanegra.storage.tables import CONTENTS, ERROR_RECOVERY, REQUEST_LOGS
 
 _LOGS = REQUEST_LOGS.c
 _MAX_VARIABLES = 500
@@ -262,6 +262,8 @@ def _put_right(connection: Connection, call_id: int, record: CallRecord, now: da
     if pattern := _pattern_of(metadata):
         before.append(pattern)
     connection.execute(delete(ERROR_RECOVERY).where(ERROR_RECOVERY.c.request_log_id == call_id))
+    if record.prompt is not None or record.answer is not None:
+        connection.execute(delete(CONTENTS).where(CONTENTS.c.request_log_id == call_id))
     columns = call_columns([record], now)
     values = {name: column[0] for name, column in columns.items() if name not in _KEPT}
     loading.overwrite(connection, REQUEST_LOGS.name, values, call_id)

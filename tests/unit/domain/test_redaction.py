@@ -9,8 +9,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from cajanegra.domain.content_redaction import redact_content
-from cajanegra.domain.redaction import MASK, redact_json, redact_text
+from cajanegra.domain.redaction import MASK, redact_text
 
 ALPHANUMERIC = string.ascii_letters + string.digits
 
@@ -153,60 +152,13 @@ PIECES = st.lists(
 
 @given(PIECES)
 def test_masking_twice_is_masking_once(text: str) -> None:
-    for mask in (redact_text, redact_content):
-        once = mask(text)
-        assert mask(once) == once
+    once = redact_text(text)
+    assert redact_text(once) == once
 
 
 @given(st.text(string.ascii_lowercase + " .,\n\u00e9\u00f1", max_size=200))
 def test_words_are_never_masked(text: str) -> None:
     assert redact_text(text) is text
-    assert redact_content(text) is text
-
-
-def test_json_is_masked_by_name_and_by_shape() -> None:
-    value = {
-        "api_key": "anything",
-        "X-Api-Key": "anything",
-        "dbPassword": 12345678,
-        "nested": [{"Authorization": "Bearer abcdef123456", "note": "use sk-abcDEF123456ghiJKL"}],
-        "credentials": {"user": "app"},
-        "cookie": None,
-        "sk-abcDEF123456ghiJKL": 1,
-        "max_tokens": 5,
-        "token": 5,
-        "token_count": "5",
-        "tokens_used": "many",
-        "prompt_tokens": "2",
-    }
-    assert redact_json(value) == {
-        "api_key": MASK,
-        "X-Api-Key": MASK,
-        "dbPassword": MASK,
-        "nested": [{"Authorization": MASK, "note": f"use {MASK}"}],
-        "credentials": MASK,
-        "cookie": None,
-        MASK: 1,
-        "max_tokens": 5,
-        "token": 5,
-        "token_count": "5",
-        "tokens_used": "many",
-        "prompt_tokens": "2",
-    }
-
-
-def test_json_without_secrets_is_not_copied() -> None:
-    clean = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "shape": (1, 2.5, None)}
-    assert redact_json(clean) is clean
-    masked = redact_json({"clean": clean, "password": "x"})
-    assert masked["clean"] is clean
-
-
-def test_json_of_any_depth_is_bounded() -> None:
-    deep: object = "bottom"
-    for _ in range(10_000):
-        deep = [deep]
-    assert MASK in str(redact_json(deep))
 
 
 @pytest.mark.parametrize(
@@ -244,39 +196,8 @@ def test_hostile_text_takes_linear_time(piece: str) -> None:
     def seconds(size: int) -> float:
         text = (piece * (size // len(piece) + 1))[:size]
         begin = time.process_time()
-        redact_content(text)
+        redact_text(text)
         return time.process_time() - begin
 
     short = min(seconds(50_000) for _ in range(3))
     assert seconds(400_000) < 8 * max(short, 0.005) * 3
-
-
-@pytest.mark.parametrize(
-    ("text", "masked"),
-    [
-        ("write to ana@acme.example today", "write to [email] today"),
-        ("call +34 612 345 678 now", "call [phone] now"),
-        ("call 0034 612345678, 91 123 45 67, (555) 123-4567", "call [phone], [phone], [phone]"),
-        ("card 4111 1111 1111 1111 declined", "card [card] declined"),
-        ("card 4111-1111-1111-1111 12/27 123", "card [card] 12/27 123"),
-        ("IBAN ES91 2100 0418 4502 0005 1332 PAID", "IBAN [iban] PAID"),
-        ("dni 12.345.678-Z", "dni [national id]"),
-        ("IBAN ES91 2100 0418 4502 0005 1332", "IBAN [iban]"),
-        ("DNI 12345678Z, NIE X1234567L", "DNI [national id], NIE [national id]"),
-        ("card 4111 1111 1111 1112 is none", "card 4111 1111 1111 1112 is none"),
-        ("DNI 12345678A is none", "DNI 12345678A is none"),
-        (
-            "invoice 2024-117 of 2026-11-24 10:29:33, total 1234567.89, 1732444173123 ms, ISBN 9783161484100",
-            "invoice 2024-117 of 2026-11-24 10:29:33, total 1234567.89, 1732444173123 ms, ISBN 9783161484100",
-        ),
-    ],
-)
-def test_personal_data_is_masked_in_content(text: str, masked: str) -> None:
-    assert redact_content([{"role": "user", "content": text}]) == [{"role": "user", "content": masked}]
-
-
-def test_captured_content_is_masked_by_name_too() -> None:
-    assert redact_content({"tool": {"password": "x y"}, "to": "ana@acme.example"}) == {
-        "tool": {"password": MASK},
-        "to": "[email]",
-    }

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from cajanegra.domain.events import Begin, Event, Feedback, Finish, Step, Trigger
 from cajanegra.domain.record import CallRecord, FeedbackRecord, Record
+from cajanegra.domain.redactor import Redactor
 from cajanegra.recording.assembler import Assembler
 from memory_store import Knowledge
 
@@ -207,6 +208,22 @@ def test_secrets_are_masked_wherever_text_is_kept() -> None:
     assert "hunter2" not in repr(record)
     assert record.error_message is not None
     assert "Incorrect API key" in record.error_message
+
+
+def test_personal_data_and_own_patterns_are_masked_in_errors_and_metadata() -> None:
+    said = "EMP-123456 of ana@acme.example, card 4111 1111 1111 1111, DNI 12345678Z, +34 612 345 678"
+    trigger = Trigger("invalid_request", said, "openai", code=said)
+    record = call_of(
+        Begin("call-1", 1.0, "req-1", "chat", "openai", metadata={"note": [said], "order": "612345678"}),
+        step(1, trigger=trigger, action=said, result={"changed": said}),
+        Finish("call-1", 2.0, "error", "openai", failure=trigger, metadata={"said": said}),
+        redactor=Redactor({"employee": r"EMP-\d{6}"}),
+    )
+    masked = "[employee] of [email], card [card], DNI [national id], [phone]"
+    assert record.error_message == masked
+    assert record.request_metadata == {"note": [masked], "order": "612345678", "prompt_unknown": True}
+    for survivor in ("EMP-", "ana@", "4111", "12345678Z", "+34"):
+        assert survivor not in repr(record)
 
 
 @pytest.mark.parametrize(("redacted", "expected"), [(True, "[email]"), (False, "ana@acme.example")])

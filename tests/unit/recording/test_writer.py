@@ -22,8 +22,8 @@ def finish(call: str) -> Finish:
 
 def record(writer: Writer, *calls: str, task: str = "chat") -> None:
     for call in calls:
-        writer.append(begin(call, task))
-        writer.append(finish(call))
+        writer.spool.append(begin(call, task))
+        writer.spool.append(finish(call))
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_what_was_recorded_before_a_flush_is_in_the_store_after_it(writer_to: Ma
     store = MemoryStore()
     writer = writer_to(store)
     record(writer, "a", "b")
-    writer.append(Feedback(1_002.0, "a", "thumbs_up"))
+    writer.spool.append(Feedback(1_002.0, "a", "thumbs_up"))
     assert writer.flush(5)
     assert set(store.calls) == {"a", "b"}
     assert [found.request_id for found in store.feedback] == ["a"]
@@ -158,7 +158,7 @@ def test_close_writes_what_is_waiting_and_interrupts_what_is_open(writer_to: Mak
     store = MemoryStore()
     writer = writer_to(store)
     record(writer, "a")
-    writer.append(begin("open"))
+    writer.spool.append(begin("open"))
     writer.close(5)
     assert set(store.calls) == {"a", "open"}
     assert (store.calls["open"].status, store.calls["open"].error_code) == ("error", "interrupted")
@@ -171,7 +171,7 @@ def test_what_comes_after_close_is_counted_and_said(
     record(writer, "a")
     writer.close(5)
     writer.close(5)
-    assert not writer.append(begin("late"))
+    assert not writer.spool.append(begin("late"))
     record(writer, "later")
     assert (writer.stats.written, writer.stats.dropped) == (1, 3)
     assert writer.flush(5)
@@ -184,7 +184,7 @@ def test_what_could_not_be_written_before_the_end_is_adopted_by_the_next(
 ) -> None:
     writer = writer_to(AWAY)
     record(writer, "a", "b")
-    writer.append(begin("open"))
+    writer.spool.append(begin("open"))
     writer.close(5)
     assert writer.stats.written == 0
     assert "stay in the spool" in caplog.text
@@ -236,8 +236,8 @@ def test_one_strange_event_does_not_end_the_recording(
     store = MemoryStore()
     writer = writer_to(store)
     strange: Event = Begin("x", 1.0, "x", "chat", "openai", metadata=5)  # type: ignore[arg-type]  # strange
-    writer.append(strange)
-    writer.append(finish("x"))
+    writer.spool.append(strange)
+    writer.spool.append(finish("x"))
     record(writer, "a")
     writer.close(5)
     assert set(store.calls) == {"a"}
@@ -247,12 +247,12 @@ def test_one_strange_event_does_not_end_the_recording(
 def test_a_call_that_stays_open_keeps_no_segment_for_itself(writer_to: MakeWriter, tmp_path: Path) -> None:
     store = MemoryStore()
     writer = writer_to(store, segment_size=2**16)
-    writer.append(begin("long"))
+    writer.spool.append(begin("long"))
     for number in range(30):
         record(writer, *(f"{number}-{call}" for call in range(300)))
         assert writer.flush(10)
     assert len(files(tmp_path)) < 10
-    writer.append(finish("long"))
+    writer.spool.append(finish("long"))
     writer.close(5)
     assert store.calls["long"].error_code is None
     assert len(store.calls) == 9_001
