@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Awaitable
 
 
 class Bell:
@@ -16,18 +17,20 @@ class Bell:
     def __len__(self) -> int:
         return len(self._listeners)
 
-    def listen(self) -> asyncio.Future[None]:
-        """A future of the running loop that is done when the bell rings next."""
+    async def wait(self, sleep: Awaitable[None]) -> None:
+        """Wait until it rings next, or ``sleep`` has ended."""
         loop = asyncio.get_running_loop()
-        future = loop.create_future()
+        rung = loop.create_future()
         with self._lock:
-            self._listeners[future] = loop
-        return future
-
-    def leave(self, future: asyncio.Future[None]) -> None:
-        """Listen no longer."""
-        with self._lock:
-            self._listeners.pop(future, None)
+            self._listeners[rung] = loop
+        slept = asyncio.ensure_future(sleep)
+        try:
+            await asyncio.wait((rung, slept), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            with self._lock:
+                self._listeners.pop(rung, None)
+            rung.cancel()
+            slept.cancel()
 
     def ring(self) -> None:
         """Wake everybody."""

@@ -82,8 +82,6 @@ class Candidates:
 
     def __init__(self, request: ChatRequest, targets: Sequence[Target], health: Health) -> None:
         self.all = [Candidate(target, request) for target in targets]
-        self.cut_counts: list[int] = []
-        """Prompt tokens of answers that were turned down because the prompt seemed to be cut."""
         self.hesitation = 0.0
         """Seconds for which a probe is left to calls that have more attempts left than this one."""
         self._request = request

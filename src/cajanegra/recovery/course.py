@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,9 +25,9 @@ from cajanegra.recovery.decision import (
 from cajanegra.recovery.health import Health, Pass
 from cajanegra.recovery.minutes import Minutes, StepTaken
 from cajanegra.recovery.pace import Pace
-from cajanegra.recovery.simplify import numbers_of, simplify
+from cajanegra.recovery.reading import Reading
+from cajanegra.recovery.simplify import simplify
 from cajanegra.recovery.target import Target
-from cajanegra.recovery.windows import agree
 
 COLD_LIMIT = 5.0
 """Seconds after which a target is left for another one while nobody knows how long it usually needs."""
@@ -70,6 +69,7 @@ class Course:
     deadline: float = field(init=False)
     minutes: Minutes = field(init=False)
     _candidates: Candidates = field(init=False)
+    _reading: Reading = field(init=False)
     _now: Candidate = field(init=False)
     _pass: Pass | None = None
     _sent_at: float = 0.0
@@ -82,6 +82,7 @@ class Course:
         self.minutes = Minutes(self.asked, self.around.log, self.around.knowledge, self.around.clock)
         self._candidates = Candidates(self.asked.request, self.targets, self.around.health)
         self._now = self._candidates.all[0]
+        self._reading = Reading(self.around.health.windows, alone=len(self.targets) == 1)
 
     @property
     def target(self) -> Target:
@@ -165,7 +166,7 @@ class Course:
             health.answered(self._pass)
             self._pass = None
         health.budget.answered(target.key[0], self.asked.info.tenant_id)
-        self._learn_count(answer)
+        self._reading.learn(self._now, answer)
         self.minutes.answered(answer, {**metadata, **({"json_repaired": True} if answer.repaired else {})})
 
     def first_content(self, seconds: float) -> None:
@@ -178,28 +179,12 @@ class Course:
         Raises:
             ProviderError: it has hardly read all of it, and there is another target to ask.
         """
-        counted = _counted(answer)
-        windows, key = self.around.health.windows, self.target.key
-        characters = self._now.characters
-        if not counted or not windows.looks_cut(key, characters, counted):
-            return
-        if any(agree(counted, other) for other in self._candidates.cut_counts):
-            return  # two that count alike have read the same: the prompt has few tokens
-        if len(self.targets) == 1:
-            return  # nobody else could say better
-        self._candidates.cut_counts.append(counted)
-        windows.learn_window(key, counted)
-        message = f"the prompt was cut to {counted} tokens without a word; set context_window to avoid it"
-        raise ProviderError(
-            Failure(FailureKind.CONTEXT_LENGTH, message, self.target.provider.name, self.target.model)
-        )
+        self._reading.check(self._now, answer)
 
     @property
     def holds(self) -> bool:
         """Whether a stream is kept back until the provider has said how much of the prompt it read."""
-        windows, target = self.around.health.windows, self.target
-        characters = self._now.characters
-        return len(self.targets) > 1 and windows.may_be_cut(target.key, characters, target.context_window)
+        return self._reading.is_in_doubt(self._now)
 
     async def recover(self, error: ProviderError) -> None:
         """The attempt failed: decide on the next one and wait until it may be made.
@@ -273,7 +258,7 @@ class Course:
         if failure.retry_after is None and not impatient:
             health.budget.failed(account, tenant)
         if failure.kind is FailureKind.CONTEXT_LENGTH:
-            self._learn_window(failure)
+            self._reading.learn_window(self._now, failure)
         chance = self.around.chance()
         wait = backoff(self._now.failures, failure.retry_after, chance, self._now.backed_off)
         if failure.retry_after is None:
@@ -343,42 +328,15 @@ class Course:
     async def _pause(self, seconds: float) -> None:
         """Wait so long, or until something has changed."""
         seconds = max(min(seconds, self.remaining, LONGEST_PAUSE if math.isinf(seconds) else seconds), 0.001)
-        bell = self.around.health.bell
-        rung = bell.listen()
-        slept = asyncio.ensure_future(self.around.sleep(seconds))
-        try:
-            await asyncio.wait((rung, slept), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            bell.leave(rung)
-            rung.cancel()
-            slept.cancel()
+        await self.around.health.bell.wait(self.around.sleep(seconds))
 
     def _nobody(self, held: Failure, reason: str) -> CallError:
         self.minutes.open(self._now.target, {}, ())
         self.minutes.failed(held)
         return self.given_up(ProviderError(held), reason)
 
-    def _learn_count(self, answer: Answer) -> None:
-        counted = _counted(answer)
-        if counted:
-            self.around.health.windows.learn_count(
-                self.target.key, self._now.characters, len(self.request.messages), counted
-            )
-
-    def _learn_window(self, failure: Failure) -> None:
-        limit, asked = numbers_of(failure.message)
-        if limit is not None and asked is not None:
-            self.around.health.windows.learn_window(self.target.key, limit)
-
     def _pace(self, target: Target) -> Pace:
         return self.around.health.paces.of(target.key, self.asked.info.task, streamed=self.streamed)
-
-
-def _counted(answer: Answer) -> int:
-    """Tokens of the prompt, those left out because they were cached included."""
-    return (answer.usage.input_tokens or 0) and max(
-        answer.usage.input_tokens or 0, answer.usage.cached_tokens or 0
-    )
 
 
 def _finite(wait: float) -> float:

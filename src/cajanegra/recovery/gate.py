@@ -16,7 +16,7 @@ LONGEST_REST = 30.0
 FIRST_DEAD_REST = 5.0
 """The same where a key, model or quota is dead, which passes less often."""
 LONGEST_DEAD_REST = 120.0
-WIDENING = 4
+WIDENING = 8
 """How many more attempts each answer lets through while on trial."""
 TRUSTED = 64
 """So many at once on trial are no trial any more."""

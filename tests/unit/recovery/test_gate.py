@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cajanegra.domain.failure import Failure, FailureKind
-from cajanegra.recovery.gate import FIRST_REST, LONGEST_REST, TRUSTED, Gate
+from cajanegra.recovery.gate import FIRST_REST, LONGEST_REST, TRUSTED, WIDENING, Gate
 
 FAILURE = Failure(FailureKind.SERVER_ERROR, "it failed", "acme-ai")
 
@@ -45,7 +45,7 @@ def test_one_probe_goes_and_all_others_wait_for_it() -> None:
     assert gate.wait(10.0, urgent=False) == math.inf
     gate.leave(tried=True)
     assert gate.answered(10.2, tried=True)
-    assert [gate.enter() for _ in range(4)] == [True] * 4
+    assert [gate.enter() for _ in range(WIDENING)] == [True] * WIDENING
     assert gate.wait(10.2, urgent=False) == math.inf
 
 
