@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 RUN := .venv/bin/python -m
 QUIET_PIP := $(RUN) pip install --quiet --disable-pip-version-check
 
-.PHONY: help install demo test check fmt lint types imports pytest bench-import size clean
+.PHONY: help install demo test check fmt lint types imports pytest crash bench-errors bench-import bench-recorder size clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -41,8 +41,18 @@ imports: .venv/.dev ## the layers hold
 pytest: .venv/.dev ## tests only, on SQLite and PostgreSQL
 	$(RUN) pytest -q
 
+crash: .venv/.dev ## the crash tests at length: hundreds of kills, restarts and cut connections
+	CRASH_KILLS=200 $(RUN) pytest -q tests/crash
+
+bench-recorder: .venv/.dev ## what the recorder costs and keeps, beside floors and peers
+	PYTHONPATH=tests $(RUN) benchmarks.recorder
+
 bench-import: .venv/.dev ## what importing and constructing costs, beside an empty interpreter
 	$(RUN) benchmarks.imports
+
+bench-errors: .venv-bench/.errors ## how well failures are classified and grouped, beside Drain3 and LiteLLM; DATA=labelled.jsonl
+	@test -n "$(DATA)" || { echo "say which failures: make bench-errors DATA=labelled.jsonl (one JSON object a line)" >&2; exit 1; }
+	.venv-bench/bin/python -m benchmarks.errors "$(DATA)"
 
 size: .venv ## megabytes of a base install, without extras and without pip
 	$(RUN) benchmarks.size
@@ -66,5 +76,14 @@ install: .venv/.dev ## everything needed to work on the project
 	@$(QUIET_PIP) --editable '.[all]' --group dev
 	@touch $@
 
+# The tools to compare with have needs of their own, which must not change what the project is tested with.
+.venv-bench/.errors: pyproject.toml | .venv
+	@.venv/bin/python -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --editable . 2>/dev/null
+	@for peer in drain3 litellm; do \
+		.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check $$peer 2>/dev/null \
+		|| echo "$$peer could not be installed and is left out" >&2; done
+	@touch $@
+
 clean: ## remove .venv and caches
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-bench .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cajanegra.domain.failure import Failure, FailureKind, ProviderError
+from cajanegra.domain.pattern import Pattern
 from cajanegra.domain.record import Batch, CallRecord, ContentRecord, FeedbackRecord
 from cajanegra.errors import RejectedError, StorageError
 from cajanegra.ports import Explanation, Prepared
@@ -99,6 +100,28 @@ class Knowledge:
         return Explanation(f"{kind} at {provider}", f"look at {provider}")
 
 
+class PatternsByKind:
+    """A ``Patterns`` that tells failures apart by provider and kind."""
+
+    def explain(
+        self,
+        *,
+        provider: str,
+        kind: str,
+        message: str,
+        http_status: int | None = None,
+        code: str | None = None,
+        exception_type: str | None = None,
+    ) -> Pattern:
+        return Pattern(
+            f"{provider}_{kind}",
+            f"{provider} {kind}: <*>",
+            f"{kind} at {provider}",
+            f"look at {provider}",
+            "none",
+        )
+
+
 def opening(*results: MemoryStore | Exception) -> Callable[[], MemoryStore]:
     """An ``open_store`` with these results, one after the other; the last stays."""
     left = list(results)
@@ -114,7 +137,7 @@ def opening(*results: MemoryStore | Exception) -> Callable[[], MemoryStore]:
 
 def new_assembler() -> Assembler:
     """An assembler that knows nothing and masks no content."""
-    return Assembler(Knowledge(), redacted_content=False)
+    return Assembler(PatternsByKind(), redacted_content=False)
 
 
 def new_writer(

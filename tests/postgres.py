@@ -9,6 +9,7 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import psycopg
 from sqlalchemy.engine import URL, make_url
@@ -50,8 +52,8 @@ def server() -> Iterator[Server]:
     if url is not None:
         yield Server(url, _programs_for(url))
         return
-    with _private_cluster() as cluster:
-        yield cluster
+    with private_cluster() as cluster:
+        yield Server(cluster.url, cluster.programs)
 
 
 def _named_server() -> URL | None:
@@ -107,9 +109,94 @@ def _dsn(url: URL) -> str:
     return url.render_as_string(hide_password=False)
 
 
+class Cluster:
+    """A server of our own in a directory of its own, which can be stopped and started again.
+
+    It is run by somebody else when we are root, since PostgreSQL refuses root.
+
+    Args:
+        programs: where ``initdb`` and ``postgres`` are.
+        data: an empty directory that belongs to ``user``.
+        user: who runs it; ``None`` for ourselves.
+        durable: whether what was committed survives an immediate stop; it costs time.
+    """
+
+    def __init__(
+        self, programs: Path, data: Path, user: pwd.struct_passwd | None, *, durable: bool = False
+    ) -> None:
+        self.programs = programs
+        self._data = data
+        self._log = data.parent / "postgres.log"
+        self._user = user
+        self._process: subprocess.Popen[bytes] | None = None
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self._settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": self.port,
+            "unix_socket_directories": "",
+            "fsync": "off",  # we end processes, never the machine
+            "full_page_writes": "off",
+            "synchronous_commit": "on" if durable else "off",
+            "max_connections": 100,
+        }
+
+    @property
+    def url(self) -> URL:
+        """Where it listens, as its superuser."""
+        return URL.create(
+            "postgresql", username="postgres", host="127.0.0.1", port=self.port, database="postgres"
+        )
+
+    def create(self) -> None:
+        """Make its files."""
+        options = ("-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C")
+        made = subprocess.run(
+            [self.programs / "initdb", "-D", self._data, *options],
+            cwd=self._data,
+            capture_output=True,
+            text=True,
+            check=False,
+            **self._as_user(),
+        )
+        if made.returncode:
+            raise NoServerError(f"initdb of {self.programs} failed: {' '.join(made.stderr.split())}")
+
+    def start(self) -> None:
+        """Start it and wait until it lets us in."""
+        settings = [f"--{name}={value}" for name, value in self._settings.items()]
+        with self._log.open("a") as output:
+            self._process = subprocess.Popen(
+                [self.programs / "postgres", "-D", self._data, *settings],
+                cwd=self._data,
+                stdout=output,
+                stderr=output,
+                **self._as_user(),
+            )
+        _wait_until_ready(self._process, self.port, self._log)
+
+    def stop(self, how: Literal["fast", "immediate"] = "fast") -> None:
+        """Cut all clients: ``fast`` in good order, ``immediate`` as if it had crashed."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal({"fast": signal.SIGINT, "immediate": signal.SIGQUIT}[how])
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _as_user(self) -> dict[str, Any]:
+        if self._user is None:
+            return {}
+        return {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": ()}
+
+
 @contextlib.contextmanager
-def _private_cluster() -> Iterator[Server]:
-    """A cluster in a temporary directory, run by somebody else when we are root: initdb refuses root."""
+def private_cluster(*, durable: bool = False) -> Iterator[Cluster]:
+    """A cluster in a temporary directory, started."""
     programs = next((found for found in _program_directories() if (found / "initdb").exists()), None)
     if programs is None:
         raise NoServerError(HOW_TO_GET_ONE)
@@ -123,75 +210,15 @@ def _private_cluster() -> Iterator[Server]:
         data.mkdir(mode=0o700)
         if user is not None:
             os.chown(data, user.pw_uid, user.pw_gid)
-        with _running(programs, data, user) as port:
-            url = URL.create(
-                "postgresql", username="postgres", host="127.0.0.1", port=port, database="postgres"
-            )
-            yield Server(url, programs)
+        cluster = Cluster(programs, data, user, durable=durable)
+        cluster.create()
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.stop()
     finally:
         shutil.rmtree(root, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _running(programs: Path, data: Path, user: pwd.struct_passwd | None) -> Iterator[int]:
-    uid, gid, groups = (None, None, None) if user is None else (user.pw_uid, user.pw_gid, ())
-    initdb: list[str | Path] = [
-        programs / "initdb",
-        "-D",
-        data,
-        "-U",
-        "postgres",
-        "-A",
-        "trust",
-        "-E",
-        "UTF8",
-        "--no-sync",
-    ]
-    made = subprocess.run(
-        [*initdb, "--locale=C"],
-        cwd=data,
-        capture_output=True,
-        text=True,
-        check=False,
-        user=uid,
-        group=gid,
-        extra_groups=groups,
-    )
-    if made.returncode:
-        raise NoServerError(f"initdb of {programs} failed: {' '.join(made.stderr.split())}")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    settings = {
-        "listen_addresses": "127.0.0.1",
-        "port": port,
-        "unix_socket_directories": "",
-        "fsync": "off",
-        "full_page_writes": "off",
-        "synchronous_commit": "off",
-        "max_connections": 100,
-    }
-    command: list[str | Path] = [
-        programs / "postgres",
-        "-D",
-        data,
-        *(f"--{name}={value}" for name, value in settings.items()),
-    ]
-    log = data.parent / "postgres.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            command, cwd=data, stdout=output, stderr=output, user=uid, group=gid, extra_groups=groups
-        )
-        try:
-            _wait_until_ready(process, port, log)
-            yield port
-        finally:
-            process.send_signal(2)  # SIGINT is PostgreSQL's fast shutdown: clients are cut, data is kept
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -11,11 +11,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from cajanegra.analysis.classify import Classifier
 from cajanegra.analysis.knowledge import KnowledgeBase
 from cajanegra.domain.redactor import Redactor
 from cajanegra.errors import SettingsError
-from cajanegra.ports import CallLog, CallStore, SharedState
+from cajanegra.ports import CallLog, CallStore, Patterns, SharedState
 from cajanegra.recording import location
 from cajanegra.recording.assembler import Assembler
 from cajanegra.recording.drainer import Drainer
@@ -47,10 +49,10 @@ def spool_directory(settings: Settings) -> Path:
     return location.spool_directory(Path(settings.spool.dir), settings.database.url)
 
 
-def new_assembler(settings: Settings) -> Assembler:
+def new_assembler(settings: Settings, patterns: Patterns) -> Assembler:
     """Makes records of the events of one track."""
     redacted = settings.capture.content != "full"
-    return Assembler(KnowledgeBase(), new_redactor(settings), redacted_content=redacted)
+    return Assembler(patterns, new_redactor(settings), redacted_content=redacted)
 
 
 def new_redactor(settings: Settings) -> Redactor:
@@ -65,7 +67,7 @@ def new_writer(settings: Settings) -> Writer:
     return Writer(
         spool,
         store_opener(settings),
-        functools.partial(new_assembler, settings),
+        functools.partial(new_assembler, settings, new_patterns(settings)),
         sync=limits.fsync == "interval",
     )
 
@@ -73,8 +75,25 @@ def new_writer(settings: Settings) -> Writer:
 def new_drainer(settings: Settings) -> Drainer:
     """Brings what dead processes have left to the settings' database."""
     return Drainer(
-        spool_directory(settings), store_opener(settings), functools.partial(new_assembler, settings)
+        spool_directory(settings),
+        store_opener(settings),
+        functools.partial(new_assembler, settings, new_patterns(settings)),
     )
+
+
+def new_knowledge(settings: Settings) -> KnowledgeBase:
+    """What is known about failures, the user's own entries first."""
+    from cajanegra.analysis.knowledge import OwnEntry
+
+    own = [OwnEntry(**msgspec.structs.asdict(entry)) for entry in settings.knowledge.entries]
+    return KnowledgeBase(settings.knowledge.language, own)
+
+
+def new_patterns(settings: Settings) -> Patterns:
+    """What failures have in common, and what is known about it."""
+    from cajanegra.analysis.patterns import PatternBook
+
+    return PatternBook(new_knowledge(settings))
 
 
 def new_engine(settings: Settings, log: CallLog, routes: Sequence[Route]) -> tuple[Engine, Sharing]:
@@ -94,7 +113,7 @@ def new_engine(settings: Settings, log: CallLog, routes: Sequence[Route]) -> tup
     policy = Policy(attempts=limits.attempts, timeout=limits.timeout, retry_budget=limits.retry_budget)
     health = Health(time.monotonic, policy.retry_budget)
     sharing = Sharing(health, open_shared, {route.account: route.provider.name for route in routes})
-    return Engine(log, KnowledgeBase(), policy, health=health, on_call=sharing.touch), sharing
+    return Engine(log, new_knowledge(settings), policy, health=health, on_call=sharing.touch), sharing
 
 
 def new_routes(settings: Settings) -> list[Route]:

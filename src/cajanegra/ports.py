@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from cajanegra.domain.call import Answer, ChatRequest, Chunk, Message
 from cajanegra.domain.events import Event
 from cajanegra.domain.failure import Failure
+from cajanegra.domain.pattern import Pattern
 from cajanegra.domain.record import Batch
 
 
@@ -85,6 +86,31 @@ class Knowledge(Protocol):
 
     def explain(self, provider: str, kind: str) -> Explanation:
         """The cause and action for a failure kind at a provider."""
+
+
+class Patterns(Protocol):
+    """Knows which failures have one root cause. Used by several threads at once."""
+
+    def explain(
+        self,
+        *,
+        provider: str,
+        kind: str,
+        message: str,
+        http_status: int | None = None,
+        code: str | None = None,
+        exception_type: str | None = None,
+    ) -> Pattern:
+        """The error pattern of a failure. Never raises.
+
+        Args:
+            provider: who failed.
+            kind: the failure kind.
+            message: what the provider or client said, wrapped in whatever a client put around it.
+            http_status: status of the response, when there was one.
+            code: the provider's own error code.
+            exception_type: qualified name of the exception, when there was one.
+        """
 
 
 class Provider(Protocol):

@@ -6,13 +6,15 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 from urllib.parse import urlsplit
 
 import msgspec
 
+from cajanegra.domain.failure import FailureKind
 from cajanegra.domain.own_patterns import OwnPatterns
 from cajanegra.errors import SettingsError
 
@@ -94,6 +96,36 @@ class Spool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """When events are brought to the disk itself, for the case that the machine dies."""
 
 
+class KnowledgeEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[[knowledge.entries]]``: what you know of failures yourself; holds where all that is given fits."""
+
+    cause: Annotated[str, msgspec.Meta(min_length=1, max_length=1_000)]
+    """Why they happen."""
+    action: Annotated[str, msgspec.Meta(min_length=1, max_length=1_000)]
+    """What to do about them."""
+    provider: Name | None = None
+    """Only failures of this provider."""
+    kind: FailureKind | None = None
+    """Only failures of this kind."""
+    code: str | None = None
+    """Only failures with this code of the provider's own, whatever the case."""
+    contains: Annotated[str, msgspec.Meta(min_length=3, max_length=500)] | None = None
+    """Only failures with these words in the message, whatever the case."""
+    name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9_]{1,60}$")] | None = None
+    """Gives them a pattern of their own, ``{provider}_{name}``."""
+    recover: Literal["retry", "fallback", "simplify", "none"] | None = None
+    """What to do first about them."""
+
+
+class Knowledge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[knowledge]``: what is said about why calls fail."""
+
+    language: Literal["en", "es"] = "en"
+    """The language in which causes and actions are written down."""
+    entries: tuple[KnowledgeEntry, ...] = ()
+    """What you know yourself; the first that fits goes before everything else."""
+
+
 class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``[retention]``: how long calls are kept."""
 
@@ -105,6 +137,7 @@ _HINTS = {
     "[a-z0-9_-]{1,40}": "a pattern's name is 1 to 40 of a-z, 0-9, _ and -",
     "^[a-z][a-z0-9_]{0,39}$": "a service is named as any-llm names it, such as 'anthropic'",
     "^(https?://": "must be a URL that begins with http:// or https://",
+    "[a-z0-9_]{1,60}": "the name of a pattern is 1 to 60 of a-z, 0-9 and _",
 }
 """What a value must look like, in words where the rule is a regular expression."""
 
@@ -116,6 +149,7 @@ _SECTIONS: dict[str, Any] = {
     "capture": Capture,
     "spool": Spool,
     "retention": Retention,
+    "knowledge": Knowledge,
 }
 
 
@@ -140,6 +174,7 @@ class Settings:
     capture: Capture
     spool: Spool
     retention: Retention
+    knowledge: Knowledge
 
     def __init__(self, **sections: Any) -> None:
         self.file, values = _read_file()
@@ -177,6 +212,12 @@ class Settings:
         for name in names:
             if names.count(name) > 1:
                 raise SettingsError(f"two providers are named {name!r}; give each a name of its own")
+        for number, entry in enumerate(self.knowledge.entries):
+            if not (entry.provider or entry.kind or entry.code or entry.contains):
+                raise SettingsError(
+                    f"knowledge.entries[{number}] would hold for every failure; "
+                    "give it a provider, kind, code or contains"
+                )
         where = [("recovery.chain", name) for name in self.recovery.chain]
         where += [(f"models.{alias}", name) for alias, models in self.models.items() for name in models]
         for setting, name in where:
@@ -267,7 +308,7 @@ def _explain(name: str, kind: Any, message: str) -> str:
         return f"{setting}: {reason.lower()}; choose one of {_choices(name, kind, setting)}"
     unknown = re.search(r"unknown field `(.+)`", reason)
     if unknown:
-        struct = Provider if name == "providers" else kind
+        struct = _struct(name, kind, setting)
         return f"{setting}.{unknown[1]} is not a setting{_suggestion(unknown[1], struct.__struct_fields__)}"
     for pattern, hint in _HINTS.items():
         if pattern in reason:
@@ -276,9 +317,24 @@ def _explain(name: str, kind: Any, message: str) -> str:
 
 
 def _choices(name: str, kind: Any, setting: str) -> str:
-    struct = Provider if name == "providers" else kind
-    field = setting.rpartition(".")[2]
-    return ", ".join(get_args(get_type_hints(struct)[field]))
+    field = get_type_hints(_struct(name, kind, setting))[setting.rpartition(".")[2]]
+    return ", ".join(_values(field))
+
+
+def _struct(name: str, kind: Any, setting: str) -> Any:
+    """The struct in which a setting stands."""
+    in_list = {"providers": Provider, "knowledge": KnowledgeEntry}
+    return in_list[name] if "[" in setting else kind
+
+
+def _values(kind: Any) -> Iterator[str]:
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        yield from kind
+    for part in get_args(kind):
+        if isinstance(part, str):
+            yield part
+        else:
+            yield from _values(part)
 
 
 def _require_known(name: str, known: Mapping[str, Any], what: str) -> None:

@@ -52,7 +52,7 @@ def test_a_named_server_that_is_not_there_is_not_passed_over(monkeypatch: pytest
 
 
 def test_a_private_cluster_can_be_had() -> None:
-    with postgres._private_cluster() as server:
+    with postgres.private_cluster() as server:
         with psycopg.connect(postgres._dsn(server.url)) as connection:
             data = connection.execute("SHOW data_directory").fetchone()
             assert connection.execute(
@@ -69,6 +69,6 @@ def test_without_any_postgresql_the_run_is_told_how_to_get_one(monkeypatch: pyte
     monkeypatch.setattr(postgres, "_program_directories", lambda: iter(()))
     with (
         pytest.raises(postgres.NoServerError, match="apt-get install postgresql"),
-        postgres._private_cluster(),
+        postgres.private_cluster(),
     ):
         pass

@@ -19,6 +19,7 @@ from sqlalchemy import Table, select
 
 from cajanegra.analysis.classify import Classifier
 from cajanegra.analysis.knowledge import KnowledgeBase
+from cajanegra.analysis.patterns import PatternBook
 from cajanegra.domain.record import Batch, CallRecord
 from cajanegra.errors import RejectedError, StorageError
 from cajanegra.models import AIErrorAnalysis, AIErrorRecovery, AIRequestLog, Base
@@ -45,7 +46,9 @@ def url_of(database: Database) -> str:
 def recorder_to(open_store: Callable[[], CallStore]) -> Recorder:
     def new_writer() -> Writer:
         spool = Spool(Path(tempfile.mkdtemp(prefix="cajanegra-test-spool-")))
-        return Writer(spool, open_store, lambda: Assembler(KnowledgeBase()), wait=lambda _seconds: None)
+        return Writer(
+            spool, open_store, lambda: Assembler(PatternBook(KnowledgeBase())), wait=lambda _seconds: None
+        )
 
     return Recorder(new_writer, Classifier())
 

@@ -23,6 +23,8 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
         ("[capture]", settings.Capture),
         ("[spool]", settings.Spool),
         ("[retention]", settings.Retention),
+        ("[knowledge]", settings.Knowledge),
+        ("[[knowledge.entries]]", settings.KnowledgeEntry),
     ],
 )
 def test_every_setting_is_documented(heading: str, section: type[settings.Database]) -> None:

@@ -131,3 +131,29 @@ def test_patterns_are_read_from_file_and_environment(monkeypatch: pytest.MonkeyP
     assert Settings().capture.patterns == {"employee": r"EMP-\d{6}"}
     monkeypatch.setenv("CAJANEGRA_CAPTURE__PATTERNS", '{"order": "ORD-[0-9]+"}')
     assert Settings().capture.patterns == {"employee": r"EMP-\d{6}", "order": "ORD-[0-9]+"}
+
+
+def test_own_knowledge_is_read() -> None:
+    entry = {"kind": "timeout", "cause": "The tunnel is slow.", "action": "Wait.", "name": "slow_tunnel"}
+    knowledge = Settings(knowledge={"language": "es", "entries": [entry]}).knowledge
+    assert knowledge.language == "es"
+    assert (knowledge.entries[0].kind, knowledge.entries[0].name) == ("timeout", "slow_tunnel")
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"cause": "x", "action": "y"}, "knowledge.entries[0] would hold for every failure"),
+        ({"cause": "x", "kind": "timeout"}, "action"),
+        (
+            {"cause": "x", "action": "y", "kind": "weather"},
+            "knowledge.entries[0].kind: invalid enum value 'weather'; choose one of rate_limit, quota_exhausted",
+        ),
+        ({"cause": "x", "action": "y", "kind": "timeout", "name": "Night Job"}, "the name of a pattern is"),
+        ({"cause": "x", "action": "y", "kind": "timeout", "recover": "pray"}, "choose one of retry"),
+        ({"cause": "x", "action": "y", "kind": "timeout", "becuase": "z"}, "becuase is not a setting"),
+    ],
+)
+def test_knowledge_that_cannot_be_used_is_refused(entry: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        Settings(knowledge={"entries": [entry]})

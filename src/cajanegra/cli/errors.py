@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import click
 
 from cajanegra.cli import call_view, render
-from cajanegra.cli.options import with_database, with_json, with_tables
+from cajanegra.cli.options import settings_for, with_database, with_json, with_tables
 from cajanegra.cli.render import Column
 
 SAMPLES = 5
@@ -25,6 +26,7 @@ def errors() -> None:
     Try:  cajanegra errors list --status open
           cajanegra errors show ollama_timeout
           cajanegra errors resolve ollama_timeout
+          cajanegra errors classify --json < failures.ndjson
     """
 
 
@@ -112,6 +114,36 @@ def show(pattern: str, database_url: str | None, as_json: bool) -> None:
         click.echo(f"\n{render.heading('What recovered it')}\n{render.table(columns, rows)}")
     if calls:
         click.echo(f"\n{render.heading('Latest calls')}\n{call_view.table(calls)}")
+
+
+@errors.command()
+@click.argument("file", type=click.File("rb", lazy=True), default="-")
+@with_json
+def classify(file: IO[bytes], as_json: bool) -> None:
+    """Tell kind, pattern and first move of failures that are logged elsewhere.
+
+    Reads one JSON object a line from FILE or standard input: message, and where known provider,
+    http_status and exception_type. With --json, writes one object a line: kind, pattern, template, recover.
+
+    A line that cannot be read is named on standard error and left out; the others are still read, and
+    the exit code is 1.
+    """
+    import msgspec
+
+    from cajanegra.cli.triage import triaged
+
+    unread = 0
+    for number, found in triaged(file, settings_for(None)):
+        if isinstance(found, str):
+            unread += 1
+            click.echo(f"line {number} {render.printable(found)}", err=True)
+        elif as_json:
+            sys.stdout.write(f"{msgspec.json.encode(found).decode()}\n")
+        else:
+            sys.stdout.write(f"{found.kind:20} {found.recover:9} {found.pattern}\n")
+    if unread:
+        click.echo(f"cajanegra: {unread} {'line' if unread == 1 else 'lines'} left out", err=True)
+        click.get_current_context().exit(1)
 
 
 @errors.command()

@@ -114,6 +114,8 @@ class Carried(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="carri
 
     begin: Begin
     steps: list[Step]
+    upto: int = 0
+    """The position behind the last event that these take into account."""
 
 
 Event = Begin | Step | Finish | Feedback | Content | Carried

@@ -96,6 +96,8 @@ class Redactor:
             special = self._names.get(name, _UNREAD) if isinstance(name, str) else None
             if special is _UNREAD:
                 special = self._read_name(name)
+            if special is None and type(item) is int and -_CARD_LIKE < item < _CARD_LIKE:
+                continue
             if special is None:
                 new_name, new = name, mask(item) if type(item) is str else self._value(item, mask, depth)
             else:

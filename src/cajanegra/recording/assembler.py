@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from cajanegra.domain.events import Begin, Carried, Content, Event, Feedback, Finish, Step, Trigger
+from cajanegra.domain.events import Begin, Carried, Event, Feedback, Finish, Step, Trigger
 from cajanegra.domain.failure import FailureKind
-from cajanegra.domain.pattern import pattern_name
 from cajanegra.domain.record import (
     COPIED,
     FINAL,
@@ -21,9 +20,11 @@ from cajanegra.domain.record import (
     StepRecord,
 )
 from cajanegra.domain.redactor import Redactor
-from cajanegra.ports import Knowledge
+from cajanegra.ports import Patterns
 
 MAX_OPEN_CALLS = 100_000
+MAX_ENDED = 1_000
+"""Calls whose end is remembered, for when one is noted again in the moment in which it ends."""
 _LAST_SECOND = 253_402_300_799
 """The end of the year 9999, the last that a ``datetime`` can hold."""
 
@@ -41,7 +42,7 @@ class Assembler:
     """Groups the events of one track by call and makes a record of each call that has ended.
 
     Args:
-        knowledge: says why failures happen.
+        patterns: says which failures belong together, and why they happen.
         redactor: masks error messages, metadata and content; by default one without patterns of the user's.
         redacted_content: whether captured content is to be masked before it is stored.
         max_open: calls in flight at once; beyond it the oldest is taken for one that will never end.
@@ -49,19 +50,18 @@ class Assembler:
 
     def __init__(
         self,
-        knowledge: Knowledge,
+        patterns: Patterns,
         redactor: Redactor | None = None,
         *,
         redacted_content: bool = True,
         max_open: int = MAX_OPEN_CALLS,
     ) -> None:
-        self.unclaimed = 0
-        """Steps and ends whose call's beginning is not there."""
-        self._knowledge = knowledge
+        self._patterns = patterns
         self._max_open = max_open
         self._redactor = redactor or Redactor()
         self._content: Callable[[Any], Any] = self._redactor.content if redacted_content else _as_it_is
         self._open: dict[str, _OpenCall] = {}
+        self._ended: dict[str, None] = {}
         self._early: dict[str, list[tuple[int, Step | Finish]]] = {}
 
     @property
@@ -74,55 +74,78 @@ class Assembler:
         """The position of the oldest call that is open."""
         return next(iter(self._open.values())).position if self._open else None
 
-    def add(self, event: Event, position: int = 0) -> Iterator[Record]:
-        """Take an event, which ends at ``position`` of its track; yields the records that it completes."""
+    def add(self, event: Event, position: int = 0) -> Sequence[Record]:
+        """Take an event, which ends at ``position`` of its track; returns the records that it completes."""
         if isinstance(event, Begin):
-            yield from self._begin(_OpenCall(event, position))
-        elif isinstance(event, Carried):
-            yield from self._begin(_OpenCall(event.begin, position, list(event.steps)))
-            for at, early in self._early.pop(event.begin.call, ()):
-                self.unclaimed -= 1
-                yield from self.add(early, at)
-        elif isinstance(event, Feedback):
-            yield FeedbackRecord(
-                event.request_id, event.tenant_id, event.feedback, event.correction, _time(event.at), position
-            )
-        elif isinstance(event, Content):
-            yield ContentRecord(
+            return self._begin(_OpenCall(event, position))
+        if isinstance(event, Finish | Step):
+            return self._go_on(event, position)
+        if isinstance(event, Carried):
+            return self._carried(event, position)
+        if isinstance(event, Feedback):
+            at = _time(event.at)
+            return [
+                FeedbackRecord(
+                    event.request_id, event.tenant_id, event.feedback, event.correction, at, position
+                )
+            ]
+        return [
+            ContentRecord(
                 event.request_id, event.tenant_id, event.prompt, event.answer, _time(event.at), position
             )
-        elif call := self._open.get(event.call):
-            if isinstance(event, Step):
-                call.steps.append(event)
-            else:
-                del self._open[event.call]
-                yield self._record(call, event, position)
-        elif len(self._early) < self._max_open:
-            # The segment in which the call began is gone, and where it was noted again is still to come.
-            self._early.setdefault(event.call, []).append((position, event))
-            self.unclaimed += 1
+        ]
 
-    def carry(self, before: int, append: Callable[[Event], bool]) -> None:
-        """Note again the calls that are open and began before a position."""
+    def carry(self, before: int, upto: int, append: Callable[[Event], bool]) -> None:
+        """Note again the calls that are open and began before a position; ``upto`` is how far was read."""
         for call in self._open.values():
             if call.position >= before:
                 break
             if not call.carried:
-                call.carried = append(Carried(call.begin, call.steps))
+                call.carried = append(Carried(call.begin, call.steps, upto))
 
     def interrupt_all(self, at: float) -> Iterator[CallRecord]:
         """Records of the calls that will never finish, because nobody goes on with this track at ``at``."""
         for position, key in enumerate(list(self._open), start=FINAL):
             yield self._interrupted(key, at, position)
 
-    def _begin(self, call: _OpenCall) -> Iterator[Record]:
+    def _begin(self, call: _OpenCall) -> Sequence[Record]:
         key = call.begin.call
-        if known := self._open.pop(key, None):
-            if len(known.steps) > len(call.steps):
-                call.steps = known.steps
-        elif len(self._open) >= self._max_open:
-            yield self._interrupted(next(iter(self._open)), call.begin.at, call.position)
+        if key in self._open:
+            return ()
+        evicted: list[Record] = []
+        if len(self._open) >= self._max_open:
+            evicted.append(self._interrupted(next(iter(self._open)), call.begin.at, call.position))
         self._open[key] = call
+        return evicted
+
+    def _go_on(self, event: Step | Finish, position: int) -> Sequence[Record]:
+        call = self._open.get(event.call)
+        if call is None:
+            if len(self._early) < self._max_open:
+                # The segment in which the call began is gone, and where it was noted again is to come.
+                self._early.setdefault(event.call, []).append((position, event))
+            return ()
+        if isinstance(event, Step):
+            call.steps.append(event)
+            return ()
+        del self._open[event.call]
+        self._ended[event.call] = None
+        if len(self._ended) > MAX_ENDED:
+            del self._ended[next(iter(self._ended))]
+        return [self._record(call, event, position)]
+
+    def _carried(self, event: Carried, position: int) -> Sequence[Record]:
+        key = event.begin.call
+        if key in self._ended:  # it ended while it was being noted again
+            return ()
+        if known := self._open.pop(key, None):
+            self._open[key] = _OpenCall(event.begin, position, known.steps)
+            return ()
+        records = [*self._begin(_OpenCall(event.begin, position, list(event.steps)))]
+        for at, early in self._early.pop(key, ()):
+            if at > event.upto:
+                records += self.add(early, at)
+        return records
 
     def _interrupted(self, key: str, at: float, position: int) -> CallRecord:
         call = self._open.pop(key)
@@ -131,11 +154,11 @@ class Assembler:
         return self._record(call, Finish(key, at, "error", provider, model, failure=failure), position)
 
     def _record(self, call: _OpenCall, end: Finish, position: int) -> CallRecord:
-        begin, steps = call.begin, call.steps
-        failures = [(step.trigger, step.at) for step in steps if step.trigger]
-        if end.failure:
-            failures.append((end.failure, end.at))
-        occurrences = [self._occurrence(trigger, at) for trigger, at in failures]
+        begin, steps, failure = call.begin, call.steps, end.failure
+        met = [self._occurrence(step.trigger, step.at) if step.trigger else None for step in steps]
+        occurrences = [occurrence for occurrence in met if occurrence is not None]
+        if failure is not None:
+            occurrences.append(self._occurrence(failure, end.at))
         return CallRecord(
             request_id=begin.request_id,
             tenant_id=begin.tenant_id,
@@ -153,16 +176,19 @@ class Assembler:
             response_content_length=end.answer_length,
             tokens_used=end.tokens_used,
             processing_time_ms=end.duration_ms,
-            error_message=self._redactor.text(end.failure.message) if end.failure else None,
-            error_code=end.failure.kind if end.failure else None,
-            retry_count=sum(step.strategy == "retry" for step in steps),
+            error_message=None if failure is None else self._redactor.text(failure.message),
+            error_code=None if failure is None else failure.kind,
+            retry_count=sum(step.strategy == "retry" for step in steps) if steps else 0,
             fallback_used=end.provider if end.on_fallback else None,
             confidence_score=end.confidence,
             request_metadata=_request_metadata(begin, self._redactor),
             response_metadata=_response_metadata(begin, end, len(steps), occurrences, self._redactor),
             created_at=_time(begin.at),
             updated_at=_time(end.at),
-            steps=[_step_record(number, step, self._redactor) for number, step in enumerate(steps, start=1)],
+            steps=[
+                _step_record(number, step, occurrence, self._redactor)
+                for number, (step, occurrence) in enumerate(zip(steps, met, strict=True), start=1)
+            ],
             occurrences=occurrences,
             prompt=self._content(begin.prompt),
             answer=self._content(end.answer),
@@ -170,19 +196,26 @@ class Assembler:
         )
 
     def _occurrence(self, trigger: Trigger, at: float) -> Occurrence:
-        known = self._knowledge.explain(trigger.provider, trigger.kind)
+        pattern = self._patterns.explain(
+            provider=trigger.provider,
+            kind=trigger.kind,
+            message=self._redactor.text(trigger.message),
+            http_status=trigger.http_status,
+            code=trigger.code,
+            exception_type=trigger.exception_type,
+        )
         return Occurrence(
-            pattern=pattern_name(trigger.provider, trigger.kind),
-            error_code=trigger.kind,
-            message_pattern=f"{trigger.provider} {trigger.kind}: <*>",
-            at=_time(at),
-            probable_cause=known.probable_cause,
-            suggested_action=known.suggested_action,
+            pattern.name,
+            trigger.kind,
+            pattern.template,
+            _time(at),
+            pattern.probable_cause,
+            pattern.suggested_action,
         )
 
 
 def _request_metadata(begin: Begin, redactor: Redactor) -> Mapping[str, Any]:
-    metadata = dict(redactor.json(begin.metadata or {}))
+    metadata = dict(redactor.json(begin.metadata)) if begin.metadata else {}
     if begin.prompt_length is None:
         metadata["prompt_unknown"] = True
     return metadata
@@ -191,7 +224,9 @@ def _request_metadata(begin: Begin, redactor: Redactor) -> Mapping[str, Any]:
 def _response_metadata(
     begin: Begin, end: Finish, steps: int, occurrences: list[Occurrence], redactor: Redactor
 ) -> Mapping[str, Any]:
-    metadata: dict[str, Any] = {"attempts": steps + 1, **redactor.json(end.metadata or {})}
+    metadata: dict[str, Any] = {"attempts": steps + 1}
+    if end.metadata:
+        metadata |= redactor.json(end.metadata)
     if begin.copied:
         metadata[COPIED] = True
     if occurrences:
@@ -208,10 +243,10 @@ def _response_metadata(
     return metadata
 
 
-def _step_record(number: int, step: Step, redactor: Redactor) -> StepRecord:
+def _step_record(number: int, step: Step, occurrence: Occurrence | None, redactor: Redactor) -> StepRecord:
     result: dict[str, Any] = dict(redactor.json(step.result or {}))
-    if step.trigger:
-        result["trigger"] = _trigger(step.trigger, redactor)
+    if step.trigger and occurrence:
+        result["trigger"] = _trigger(step.trigger, occurrence.pattern, redactor)
     return StepRecord(
         strategy_name=step.strategy,
         step_number=number,
@@ -223,12 +258,12 @@ def _step_record(number: int, step: Step, redactor: Redactor) -> StepRecord:
     )
 
 
-def _trigger(trigger: Trigger, redactor: Redactor) -> dict[str, Any]:
+def _trigger(trigger: Trigger, pattern: str, redactor: Redactor) -> dict[str, Any]:
     details = {
         "provider": trigger.provider,
         "model": trigger.model,
         "kind": trigger.kind,
-        "pattern": pattern_name(trigger.provider, trigger.kind),
+        "pattern": pattern,
         "http_status": trigger.http_status,
         "provider_error_code": _masked(trigger.code, redactor),
         "exception_type": trigger.exception_type,

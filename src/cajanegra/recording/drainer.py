@@ -14,10 +14,10 @@ from cajanegra.recording import track as tracks
 from cajanegra.recording.assembler import Assembler
 from cajanegra.recording.delivery import Delivery
 from cajanegra.recording.draining import Orphans
-from cajanegra.recording.frames import UnreadableError
+from cajanegra.recording.frames import Damage, UnreadableError
 from cajanegra.recording.pipeline import Pipeline
 from cajanegra.recording.quarantine import Quarantine, refused_in
-from cajanegra.recording.reading import Entry, read_segment
+from cajanegra.recording.reading import read_segment
 from cajanegra.recording.track import Losses
 
 
@@ -193,7 +193,7 @@ class Drainer:
             try:
                 size += path.stat().st_size
                 for found in read_segment(path):
-                    events += isinstance(found, Entry) and found.position > state.done
+                    events += not isinstance(found, Damage) and found[0] > state.done
             except (OSError, UnreadableError):  # gone meanwhile, or damaged: draining will tell
                 continue
         return TrackReport(

@@ -31,17 +31,15 @@ HEADER_SIZE = _HEADER.size
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Event).decode
 _pack = _HEADER.pack
+_unpack = _HEADER.unpack_from
 
 
 class UnreadableError(ValueError):
     """A frame is whole, and what it holds is no event that this version knows."""
 
 
-class Frame(NamedTuple):
-    """One frame that was found: its payload, and where the next one may begin."""
-
-    payload: bytes
-    end: int
+Frame = tuple[bytes, int]
+"""One frame that was found: its payload, and where the next one may begin."""
 
 
 class Damage(NamedTuple):
@@ -86,7 +84,7 @@ def frames(data: Any, start: int, end: int, *, growing: bool = False) -> Iterato
         found = _frame_at(data, at, end)
         if found is not None:
             yield found
-            at = found.end
+            at = found[1]
             continue
         behind = None if growing else _next_frame(data, at + 1, end)
         if behind is None:
@@ -99,11 +97,11 @@ def _frame_at(data: Any, at: int, end: int) -> Frame | None:
     begin = at + HEADER_SIZE
     if begin > end:
         return None
-    mark, length, checksum = _HEADER.unpack_from(data, at)
+    mark, length, checksum = _unpack(data, at)
     if mark != MARK or length > end - begin:
         return None
-    payload = bytes(data[begin : begin + length])
-    return Frame(payload, begin + length) if crc32(payload) == checksum else None
+    payload = data[begin : begin + length]
+    return (payload, begin + length) if crc32(payload) == checksum else None
 
 
 def _next_frame(data: Any, start: int, end: int) -> int | None:
@@ -112,7 +110,7 @@ def _next_frame(data: Any, start: int, end: int) -> int | None:
         at = mark.start()
         if at + HEADER_SIZE > end:
             return None
-        length = _HEADER.unpack_from(data, at)[1]
+        length = _unpack(data, at)[1]
         if length <= min(end - at - HEADER_SIZE, budget):
             budget -= length
             if _frame_at(data, at, end):

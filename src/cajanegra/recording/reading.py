@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from cajanegra.domain.events import Event
 from cajanegra.recording import segment
@@ -16,11 +15,8 @@ MAX_BYTES = 2**22
 """Bytes of events taken at once."""
 
 
-class Entry(NamedTuple):
-    """An event, and the position behind it; ``None`` stands for one that cannot be read."""
-
-    position: Position
-    event: Event | None
+Entry = tuple[Position, Event | None]
+"""The position behind an event, and the event; ``None`` stands for one that cannot be read."""
 
 
 class SpoolReader:
@@ -45,9 +41,9 @@ class SpoolReader:
             for found in frames(current.data, self._place, current.size, growing=True):
                 if isinstance(found, Damage):
                     continue
-                entries.append(_entry(found.payload, position(current.number, found.end)))
-                self._place = found.end
-                taken += len(found.payload)
+                payload, self._place = found
+                entries.append(_entry(payload, current.number << 32 | self._place))
+                taken += len(payload)
                 if len(entries) >= most or taken >= MAX_BYTES:
                     return entries
             if not sealed or not self._go_on():
@@ -86,11 +82,12 @@ def read_segment(path: Path) -> Iterator[Entry | Damage]:
         if isinstance(found, Damage):
             yield found
         else:
-            yield _entry(found.payload, position(number, found.end))
+            payload, end = found
+            yield _entry(payload, position(number, end))
 
 
 def _entry(payload: bytes, at: Position) -> Entry:
     try:
-        return Entry(at, decode(payload))
+        return at, decode(payload)
     except UnreadableError:
-        return Entry(at, None)
+        return at, None

@@ -30,7 +30,9 @@ ColumnFitter = Callable[[Values], Values]
 """Gives back the very same values where all of them fit."""
 
 _INT32_MAX = 2**31 - 1
-_NONE = type(None)
+_ONLY_NONE, _ONLY_TEXTS = {type(None)}, {str}
+_TEXTS, _INTEGERS, _FLOATS = {str, type(None)}, {int, type(None)}, {float, type(None)}
+_WITHOUT_ZONE = len("2026-11-24 12:00:00.000000")
 _PLAIN_JSON = 2_000
 """Bytes of encoded JSON in which no text, list or object can be too large for its column."""
 _encode_json = msgspec.json.Encoder().encode
@@ -57,8 +59,11 @@ def column_fitter(column: Column[Any]) -> ColumnFitter:
 
 def fit_texts(values: Values, size: int, fit_one: Callable[[Any, int], Any] = fit_text) -> Values:
     """Texts of at most so many characters, without what no database stores."""
-    if {*map(type, values)} <= {str, _NONE}:
-        texts = [value for value in values if value]
+    kinds = {*map(type, values)}
+    if kinds == _ONLY_NONE:
+        return values
+    if kinds <= _TEXTS:
+        texts = values if kinds == _ONLY_TEXTS else list(filter(None, values))
         if not texts or (max(map(len, texts)) <= size and _is_storable("".join(texts))):
             return values
     return [fit_one(value, size) for value in values]
@@ -71,6 +76,8 @@ def fit_times(values: Values) -> list[str | None]:
 
 def time_text(value: Any) -> str | None:
     """A time as both databases read it."""
+    if type(value) is datetime and value.tzinfo is UTC:
+        return value.isoformat(" ", "microseconds")[:_WITHOUT_ZONE]
     fitted = fit_time(value)
     return None if fitted is None else fitted.isoformat(" ", "microseconds")
 
@@ -88,9 +95,10 @@ def json_text(value: Any, size: int = MAX_JSON_TEXT) -> str | None:
         encoded = _encode_json(value)
     except (TypeError, ValueError, RecursionError, msgspec.MsgspecError):
         encoded = b""
-    brackets = encoded.count(b"{") + encoded.count(b"[")
-    if 0 < len(encoded) <= _PLAIN_JSON and brackets <= MAX_JSON_DEPTH and b"\\u0000" not in encoded:
-        return encoded.decode()
+    if 0 < len(encoded) <= _PLAIN_JSON:
+        text = encoded.decode()
+        if text.count("{") + text.count("[") <= MAX_JSON_DEPTH and "\\u0000" not in text:
+            return text
     return _encode_json(fit_json(value, size=size)).decode()
 
 
@@ -114,7 +122,10 @@ def _is_between(value: Any, earliest: datetime, latest: datetime) -> bool:
 
 
 def _fit_integers(values: Values) -> Values:
-    if {*map(type, values)} <= {int, _NONE}:
+    kinds = {*map(type, values)}
+    if kinds == _ONLY_NONE:
+        return values
+    if kinds <= _INTEGERS:
         numbers = [value for value in values if value is not None]
         if not numbers or (max(numbers) <= _INT32_MAX and min(numbers) >= -_INT32_MAX - 1):
             return values
@@ -122,7 +133,10 @@ def _fit_integers(values: Values) -> Values:
 
 
 def _fit_floats(values: Values) -> Values:
-    if {*map(type, values)} <= {float, _NONE}:
+    kinds = {*map(type, values)}
+    if kinds == _ONLY_NONE:
+        return values
+    if kinds <= _FLOATS:
         numbers = [value for value in values if value is not None]
         if all(map(math.isfinite, numbers)):
             return values
@@ -132,6 +146,8 @@ def _fit_floats(values: Values) -> Values:
 def _is_storable(text: str) -> bool:
     if "\0" in text:
         return False
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

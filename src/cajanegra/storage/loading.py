@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -16,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 Columns = Sequence[Sequence[Any]]
 """Columns of equal length; times and JSON are text, as the drivers pass them on."""
 
-_ESCAPED = re.compile(r"[\\\t\n\r]")
+_NULL = r"\N"
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _MAX_ROWS = 100
 """Rows at most in one statement for SQLite, which is run to its end without the interpreter's lock."""
@@ -53,8 +52,15 @@ _UNIQUE_VIOLATION = "23505"
 
 def copy_text(columns: Columns) -> bytes:
     """The rows in the text format of COPY (PostgreSQL's manual, COPY, "Text Format")."""
-    lines = "\n".join(map("\t".join, zip(*map(_copy_texts, columns), strict=True)))
-    return f"{lines}\n".encode() if lines else b""
+    rows = len(columns[0])
+    if not rows:
+        return b""
+    text = _lines(map(_texts, columns))
+    nulls = sum(values.count(None) for values in columns)
+    separators = rows * (len(columns) - 1), rows
+    if (text.count("\t"), text.count("\n")) != separators or text.count("\\") != nulls or "\r" in text:
+        text = _lines(_escaped(values) for values in columns)
+    return text.encode()
 
 
 def copy(connection: Connection, table: str, names: Sequence[str], texts: Iterable[bytes]) -> None:
@@ -87,15 +93,25 @@ def insert_many(connection: Connection, table: str, names: Sequence[str], column
     return inserted
 
 
-def _copy_texts(values: Sequence[Any]) -> Sequence[str]:
-    texts = [value if type(value) is str else r"\N" if value is None else str(value) for value in values]
-    given = [value for value in values if type(value) is str]
-    if given and _ESCAPED.search("".join(given)):
-        return [
-            text.translate(_ESCAPES) if type(value) is str else text
-            for text, value in zip(texts, values, strict=True)
-        ]
-    return texts
+def _lines(columns: Iterable[Sequence[str]]) -> str:
+    return "\n".join([*map("\t".join, zip(*columns, strict=True)), ""])
+
+
+def _texts(values: Sequence[Any]) -> Sequence[str]:
+    """Values as COPY reads them, as long as nothing in them has to be escaped."""
+    kinds = {*map(type, values)}
+    if kinds == {str}:
+        return values
+    if kinds == {type(None)}:
+        return [_NULL] * len(values)
+    return [value if type(value) is str else _NULL if value is None else str(value) for value in values]
+
+
+def _escaped(values: Sequence[Any]) -> Sequence[str]:
+    return [
+        value.translate(_ESCAPES) if type(value) is str else _NULL if value is None else str(value)
+        for value in values
+    ]
 
 
 @functools.lru_cache(maxsize=512)

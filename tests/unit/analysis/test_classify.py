@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cajanegra.analysis.classify import MAX_RETRY_AFTER, Classifier
+from cajanegra.analysis.classify import Classifier
+from cajanegra.analysis.delays import MAX_RETRY_AFTER
 from cajanegra.domain.failure import Failure, FailureKind, ProviderError
 
 NOW = 1_800_000_000.0

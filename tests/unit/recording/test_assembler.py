@@ -13,7 +13,7 @@ from cajanegra.domain.events import Begin, Event, Feedback, Finish, Step, Trigge
 from cajanegra.domain.record import CallRecord, FeedbackRecord, Record
 from cajanegra.domain.redactor import Redactor
 from cajanegra.recording.assembler import Assembler
-from memory_store import Knowledge
+from memory_store import PatternsByKind
 
 KEY = "sk-proj-abcdefghijklmnop1234"
 BEGIN = Begin(
@@ -42,7 +42,7 @@ def step(number: int, strategy: str = "retry", trigger: Trigger | None = TIMEOUT
 
 
 def assembled(*events: Event, **options: Any) -> list[Record]:
-    assembler = Assembler(Knowledge(), **options)
+    assembler = Assembler(PatternsByKind(), **options)
     return [record for event in events for record in assembler.add(event)]
 
 
@@ -261,7 +261,7 @@ def test_feedback_needs_no_call() -> None:
 
 
 def test_calls_that_never_end_are_interrupted_when_the_recorder_closes() -> None:
-    assembler = Assembler(Knowledge())
+    assembler = Assembler(PatternsByKind())
     assert list(assembler.add(BEGIN)) == list(assembler.add(step(1))) == []
     (record,) = assembler.interrupt_all(1_009.0)
     assert (record.status, record.error_code) == ("error", "interrupted")
@@ -322,7 +322,7 @@ EVENTS = st.one_of(
 
 @given(st.lists(EVENTS, max_size=40))
 def test_any_sequence_of_events_gives_one_record_per_call(events: list[Event]) -> None:
-    assembler = Assembler(Knowledge())
+    assembler = Assembler(PatternsByKind())
     records = [record for event in events for record in assembler.add(event)]
     records += assembler.interrupt_all(2e9)
     assert sum(isinstance(record, CallRecord) for record in records) == _lives(events)

@@ -1,0 +1,1 @@
+"""What the recorder costs and keeps, beside floors and peers in the same run."""
