@@ -9,7 +9,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from datetime import datetime
 from typing import Any
 
@@ -204,8 +204,9 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def fields(value: Any) -> dict[str, Any]:
-    """A dataclass as names and values."""
-    return {name: getattr(value, name) for name in value.__dataclass_fields__}
+    """A dataclass or struct as names and values."""
+    names = value.__dataclass_fields__ if is_dataclass(value) else value.__struct_fields__
+    return {name: getattr(value, name) for name in names}
 
 
 def to_json(value: Any, *, lines: bool = False) -> str:
@@ -218,6 +219,6 @@ def _plain(value: Any) -> Any:
         return f"{value.isoformat()}Z" if value.tzinfo is None else value.isoformat()
     if isinstance(value, Mapping):
         return dict(value)
-    if hasattr(value, "__dataclass_fields__"):
+    if is_dataclass(value) or hasattr(value, "__struct_fields__"):
         return fields(value)
     return list(value)
