@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ from cajanegra.analysis.classify import Classifier
 from cajanegra.analysis.knowledge import KnowledgeBase
 from cajanegra.domain.redactor import Redactor
 from cajanegra.errors import SettingsError
-from cajanegra.ports import CallLog, CallStore, Patterns
+from cajanegra.ports import CallLog, CallStore, Patterns, SharedState
 from cajanegra.recording import location
 from cajanegra.recording.assembler import Assembler
 from cajanegra.recording.drainer import Drainer
@@ -26,6 +28,7 @@ from cajanegra.settings import Provider, Settings
 if TYPE_CHECKING:
     from cajanegra.recovery.engine import Engine
     from cajanegra.recovery.routing import Route
+    from cajanegra.recovery.sharing import Sharing
 
 
 def store_opener(settings: Settings) -> Callable[[], CallStore]:
@@ -93,13 +96,24 @@ def new_patterns(settings: Settings) -> Patterns:
     return PatternBook(new_knowledge(settings))
 
 
-def new_engine(settings: Settings, log: CallLog) -> Engine:
-    """The recovery engine with the settings' limits."""
+def new_engine(settings: Settings, log: CallLog, routes: Sequence[Route]) -> tuple[Engine, Sharing]:
+    """The recovery engine with the settings' limits, and what carries its knowledge to other processes."""
     from cajanegra.recovery.decision import Policy
     from cajanegra.recovery.engine import Engine
+    from cajanegra.recovery.health import Health
+    from cajanegra.recovery.sharing import Sharing
+
+    def open_shared() -> SharedState:
+        from cajanegra.storage.database import Database
+        from cajanegra.storage.provider_states import ProviderStates
+
+        return ProviderStates(Database(settings.database.url))
 
     limits = settings.recovery
-    return Engine(log, new_knowledge(settings), Policy(attempts=limits.attempts, timeout=limits.timeout))
+    policy = Policy(attempts=limits.attempts, timeout=limits.timeout, retry_budget=limits.retry_budget)
+    health = Health(time.monotonic, policy.retry_budget)
+    sharing = Sharing(health, open_shared, {route.account: route.provider.name for route in routes})
+    return Engine(log, new_knowledge(settings), policy, health=health, on_call=sharing.touch), sharing
 
 
 def new_routes(settings: Settings) -> list[Route]:
@@ -112,22 +126,36 @@ def new_routes(settings: Settings) -> list[Route]:
     from cajanegra.recovery.routing import Route
 
     reader = Classifier()
-    return [
-        Route(
-            build(
-                kind=provider.kind,
-                name=provider.name,
-                base_url=provider.base_url,
-                api_key=api_key(provider),
-                context_window=provider.context_window,
-                reader=reader,
-            ),
-            provider.models,
-            provider.timeout,
-            provider.context_window,
+    routes = []
+    for provider in settings.chain:
+        key = api_key(provider)
+        built = build(
+            kind=provider.kind,
+            name=provider.name,
+            base_url=provider.base_url,
+            api_key=key,
+            context_window=provider.context_window,
+            reader=reader,
+            service=provider.service,
         )
-        for provider in settings.chain
-    ]
+        routes.append(
+            Route(
+                built,
+                provider.models,
+                provider.timeout,
+                provider.context_window,
+                account=_account(provider.base_url or provider.service or provider.name, key),
+                first_token_timeout=provider.first_token_timeout or provider.timeout / 2,
+                idle_timeout=provider.idle_timeout or provider.timeout / 3,
+                max_in_flight=provider.max_in_flight,
+            )
+        )
+    return routes
+
+
+def _account(address: str, key: str | None) -> str:
+    """Names what a provider's limits apply to without telling the key."""
+    return hashlib.sha256(f"{address.rstrip('/')}\0{key or ''}".encode()).hexdigest()[:32]
 
 
 def api_key(provider: Provider) -> str | None:
@@ -153,6 +181,7 @@ def import_storage(settings: Settings) -> None:
     database = Database(settings.database.url)
     database.import_driver()
     importlib.import_module("cajanegra.storage.writes")
+    importlib.import_module("cajanegra.storage.provider_states")
     path = database.url.database
     if database.dialect == "sqlite" and path and not Path(path).exists():
         importlib.import_module("alembic.command")  # the tables of the new file are going to be made

@@ -20,8 +20,9 @@ from cajanegra.recorder import Recorder
 from cajanegra.settings import Settings
 
 if TYPE_CHECKING:
-    from cajanegra.recovery.course import StepTaken, Target
     from cajanegra.recovery.engine import Outcome
+    from cajanegra.recovery.minutes import StepTaken
+    from cajanegra.recovery.target import Target
 
 T = TypeVar("T")
 
@@ -115,7 +116,7 @@ class AIClient:
         self.settings = settings or Settings()
         self.recorder = Recorder(self.settings)
         self._routes = bootstrap.new_routes(self.settings)
-        self._engine = bootstrap.new_engine(self.settings, self.recorder)
+        self._engine, self._sharing = bootstrap.new_engine(self.settings, self.recorder, self._routes)
         self._loop = _LoopThread()
         bootstrap.import_storage(self.settings)
         from cajanegra.recovery.routing import resolve
@@ -250,6 +251,7 @@ class AIClient:
 
     def _close_rest(self) -> None:
         self._loop.close()
+        self._sharing.close()
         self.recorder.close()
 
 

@@ -225,3 +225,47 @@ class CallLog(Protocol):
         metadata: Mapping[str, Any] | None = None,
     ) -> OpenCall:
         """Write down that a call has begun; ``provider`` is the first that will be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderState:
+    """What a process has learned of a provider's account, or of one model of it.
+
+    Attributes:
+        account: names address and key without telling the key.
+        model: the model; empty for the whole account.
+        provider: its name in the settings of who learned it.
+        kind: the failure kind because of which it is not asked; empty when it answers again.
+        until: when it may be asked again, in seconds since the Unix epoch.
+        asked: whether the provider itself asked to be left alone until then.
+        observed_at: when that was learned, in seconds since the Unix epoch.
+    """
+
+    account: str
+    model: str
+    provider: str
+    kind: str
+    until: float
+    asked: bool
+    observed_at: float
+
+
+class SharedState(Protocol):
+    """What the processes of an application tell one another. Used by one thread at a time, and may wait."""
+
+    def publish(self, states: Sequence[ProviderState]) -> None:
+        """Tell all other processes; what was learned later wins.
+
+        Raises:
+            StorageError: they cannot be told now.
+        """
+
+    def read(self, since: float) -> Sequence[ProviderState]:
+        """What was learned since then (seconds since the Unix epoch), by this process too.
+
+        Raises:
+            StorageError: it cannot be read now.
+        """
+
+    def close(self) -> None:
+        """Give back every connection."""

@@ -25,6 +25,7 @@ _NOT_SETTINGS = frozenset({"CAJANEGRA_CONFIG", "CAJANEGRA_TEST_POSTGRES_URL"})
 Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9_-]{1,20}$")]
 PatternName = Annotated[str, msgspec.Meta(pattern="^[a-z0-9_-]{1,40}$")]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+Window = Annotated[int, msgspec.Meta(ge=256)]
 Days = Annotated[int, msgspec.Meta(ge=0, le=36_500)]
 
 
@@ -41,17 +42,26 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """``[[providers]]``: one AI provider."""
 
     name: Name
-    base_url: Annotated[str, msgspec.Meta(pattern="^https?://[^/]")]
-    kind: Literal["openai", "ollama"] = "openai"
-    """The wire format that it speaks."""
+    base_url: Annotated[str, msgspec.Meta(pattern="^(https?://[^/]|$)")] = ""
+    """Where it listens; only of kind ``any-llm`` it may be left out."""
+    kind: Literal["openai", "ollama", "any-llm"] = "openai"
+    """The wire format that it speaks; ``any-llm`` is whatever that library knows for ``service``."""
+    service: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]{0,39}$")] | None = None
+    """The library's name of the provider, for kind ``any-llm``; default is ``name``."""
     api_key_env: str | None = None
     """The environment variable that holds its key; keys never stand in settings."""
     models: tuple[str, ...] = ()
     """What it serves; the first is its default."""
-    context_window: Annotated[int, msgspec.Meta(ge=256)] | None = None
-    """Tokens that prompt and answer may have together."""
+    context_window: Window | dict[str, Window] | None = None
+    """Tokens that prompt and answer may have together: of every model, or by the model's name."""
     timeout: Seconds = 30.0
     """Seconds that one attempt may take."""
+    first_token_timeout: Seconds | None = None
+    """Seconds that a stream may take to its first content; default is half of ``timeout``."""
+    idle_timeout: Seconds | None = None
+    """Seconds that a stream may pause after its first content; default is a third of ``timeout``."""
+    max_in_flight: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1_000
+    """Attempts, and so connections, that may be under way at once; further calls ask others, or wait."""
 
 
 class Recovery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -63,6 +73,8 @@ class Recovery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Requests on the wire that one call may cost, all providers and strategies together."""
     timeout: Seconds = 60.0
     """Deadline of a call in seconds, waits and steps included."""
+    retry_budget: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 100
+    """Size of the token bucket of repetitions per provider and tenant; 0 is no limit."""
 
 
 class Capture(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -123,7 +135,8 @@ class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 _HINTS = {
     "[a-z0-9_-]{1,20}": "a provider's name is 1 to 20 of a-z, 0-9, _ and -",
     "[a-z0-9_-]{1,40}": "a pattern's name is 1 to 40 of a-z, 0-9, _ and -",
-    "^https?://": "must be a URL that begins with http:// or https://",
+    "^[a-z][a-z0-9_]{0,39}$": "a service is named as any-llm names it, such as 'anthropic'",
+    "^(https?://": "must be a URL that begins with http:// or https://",
     "[a-z0-9_]{1,60}": "the name of a pattern is 1 to 60 of a-z, 0-9 and _",
 }
 """What a value must look like, in words where the rule is a regular expression."""
@@ -191,6 +204,11 @@ class Settings:
 
     def _check_references(self) -> None:
         names = [provider.name for provider in self.providers]
+        for provider in self.providers:
+            if not provider.base_url and provider.kind != "any-llm":
+                raise SettingsError(
+                    f"provider {provider.name!r} has no base_url, which says where it listens"
+                )
         for name in names:
             if names.count(name) > 1:
                 raise SettingsError(f"two providers are named {name!r}; give each a name of its own")

@@ -162,7 +162,7 @@ def test_a_redirect_is_not_followed() -> None:
 
 def test_lone_surrogates_travel_both_ways() -> None:
     answer = ask(
-        answers(b'{"choices": [{"message": {"content": "a\\ud800"}}]}'),
+        answers(b'{"choices": [{"message": {"content": "a\\ud800"}, "finish_reason": "stop"}]}'),
         ChatRequest([{"role": "user", "content": "b\udfff"}]),
     )
     assert answer.text == "a\ud800"

@@ -103,6 +103,7 @@ class Answer(msgspec.Struct, frozen=True):
         confidence: mean token probability (0 to 1) when the provider returned log probabilities.
         tool_calls: tool calls in OpenAI's form.
         raw: the provider's response body as decoded JSON.
+        repaired: whether the text is JSON that the provider had written wrongly.
     """
 
     text: str
@@ -112,13 +113,15 @@ class Answer(msgspec.Struct, frozen=True):
     confidence: float | None = None
     tool_calls: Sequence[Mapping[str, Any]] = ()
     raw: Mapping[str, Any] = {}
+    repaired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A piece of a streamed answer.
 
-    ``usage``, ``finish_reason`` and ``model`` are set on the chunk that brings them.
+    ``usage``, ``finish_reason`` and ``model`` are set on the chunk that brings them. One with nothing in it
+    is a sign of life: something came that is not handed out yet. ``repaired`` is as in ``Answer``.
     """
 
     text: str = ""
@@ -126,6 +129,7 @@ class Chunk:
     model: str | None = None
     usage: Usage | None = None
     tool_calls: Sequence[Mapping[str, Any]] = ()
+    repaired: bool = False
 
 
 def prompt_text(prompt: str | Sequence[Message]) -> str:

@@ -1,35 +1,26 @@
-"""What every wire format does alike: naming an attempt's failures, finding those that hide in an answer."""
+"""What every wire format does alike: naming an attempt's failures."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-
-import msgspec
 
 from cajanegra.domain.call import ChatRequest
 from cajanegra.domain.failure import Failure, FailureKind, ProviderError
 from cajanegra.ports import FailureReader
-from cajanegra.providers.transport import Transport
+from cajanegra.providers.answers import Checked, Outcome, check
+from cajanegra.providers.json_answers import decode
 
 _SUCCESS = range(200, 300)
 _REDIRECT = range(300, 400)
 _ERRORS = range(400, 600)
-_JSON_FORMATS = frozenset({"json_object", "json_schema"})
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What an answer comes to, whether it came in one piece or streamed."""
-
-    text: str
-    finish_reason: str | None
-    tool_calls: Sequence[Mapping[str, Any]] = ()
-    refused: bool = False
-    other_content: bool = False
-    """Whether there is content that is neither text nor a tool call, such as audio."""
+_SOON = 120.0
+"""Seconds."""
+_DATE = re.compile(r"[A-Z][a-z]{2}[a-z]*,? ")
+"""A date in HTTP begins with the day of the week."""
 
 
 @dataclass(slots=True)
@@ -39,7 +30,8 @@ class Attempt:
     provider: str
     model: str
     request: ChatRequest
-    transport: Transport
+    without_key: Callable[[str], str]
+    """Masks the provider's key in a text, should the provider have repeated it."""
     reader: FailureReader
     status: int | None = None
     """Status of the response, once there is one."""
@@ -64,6 +56,18 @@ class Attempt:
             )
         raise ProviderError(self._read(status, headers, body.decode(errors="replace")))
 
+    def require_type(self, headers: Mapping[str, str], wrong: tuple[str, ...]) -> None:
+        """Let a response pass that does not say it is something else; many say nothing, or nothing exact.
+
+        Raises:
+            ProviderError: its content type is one of those that are wrong.
+        """
+        given = headers.get("content-type", "").lower()
+        if given.startswith(wrong):
+            raise self.failed(
+                FailureKind.INVALID_RESPONSE, f"the answer is {given[:60]}, not JSON; check base_url"
+            )
+
     def reported(self, error: Any, headers: Mapping[str, str], *, partial_text: str = "") -> ProviderError:
         """The error for one that the provider reports in the body of a success."""
         body = error if isinstance(error, Mapping) and "error" in error else {"error": error}
@@ -81,96 +85,35 @@ class Attempt:
         Raises:
             ProviderError: there is none.
         """
-        value = _decode(data)
+        value = decode(data)
         if not isinstance(value, dict):
             problem = "is empty" if not data.strip() else "is not a JSON object"
             raise self.failed(FailureKind.INVALID_RESPONSE, f"{what} {problem}")
         return value
 
-    def require_content(self, outcome: Outcome) -> None:
-        """Let an answer pass that says something in the form that was asked for.
+    def require_content(self, outcome: Outcome) -> Checked:
+        """Let an answer pass that says something in the form that was asked for, mended where it can be.
 
         Raises:
             ProviderError: it does not.
         """
-        found = _silent_failure(outcome, self.request)
-        if found is not None:
-            raise self.failed(*found)
+        found = check(outcome, self.request)
+        if isinstance(found, Checked):
+            return found
+        raise self.failed(*found)
 
     def _read(self, status: int, headers: Mapping[str, str], body: str) -> Failure:
-        return self.reader.from_response(
+        failure = self.reader.from_response(
             provider=self.provider,
             model=self.model,
             status=status,
             headers=headers,
-            body=self.transport.without_key(body),
+            body=self.without_key(body),
         )
-
-
-def wants_json(request: ChatRequest) -> bool:
-    """Whether the application asked for an answer in JSON."""
-    wanted = request.parameters.get("response_format")
-    return isinstance(wanted, Mapping) and wanted.get("type") in _JSON_FORMATS
-
-
-def _silent_failure(outcome: Outcome, request: ChatRequest) -> tuple[FailureKind, str] | None:
-    if outcome.refused:
-        return FailureKind.REFUSAL, "the model refused to answer"
-    if outcome.tool_calls:
-        return _tool_failure(outcome.tool_calls, request)
-    if outcome.text.strip():
-        return _json_failure(outcome) if wants_json(request) else None
-    if outcome.other_content:
-        return None
-    if outcome.finish_reason == "content_filter":
-        return FailureKind.CONTENT_FILTER, "the provider's content filter removed the whole answer"
-    cut = outcome.finish_reason == "length"
-    return FailureKind.INVALID_RESPONSE, (
-        "the answer was cut at max_tokens before it had any text" if cut else "the answer is empty"
-    )
-
-
-def _json_failure(outcome: Outcome) -> tuple[FailureKind, str] | None:
-    if outcome.finish_reason == "length":
-        return FailureKind.INVALID_RESPONSE, "the JSON answer was cut at max_tokens"
-    if _decode(outcome.text.encode(errors="surrogatepass")) is _NOT_JSON:
-        return FailureKind.INVALID_RESPONSE, "the answer is not JSON, which response_format asks for"
-    return None
-
-
-def _tool_failure(calls: Sequence[Any], request: ChatRequest) -> tuple[FailureKind, str] | None:
-    offered = _offered_tools(request)
-    for call in calls:
-        function = call.get("function") if isinstance(call, Mapping) else None
-        if not isinstance(function, Mapping):
-            continue  # a custom tool, whose input is free text
-        if offered and function.get("name") not in offered:
-            return FailureKind.TOOL_CALL, "the model called a tool that was not offered"
-        arguments = function.get("arguments")
-        if isinstance(arguments, str) and arguments.strip():
-            decoded = _decode(arguments.encode(errors="surrogatepass"))
-            if not isinstance(decoded, dict):
-                return FailureKind.TOOL_CALL, "the arguments of a tool call are not a JSON object"
-    return None
-
-
-def _offered_tools(request: ChatRequest) -> set[Any]:
-    tools = request.parameters.get("tools")
-    if not isinstance(tools, Sequence):
-        return set()
-    functions = [tool.get("function") for tool in tools if isinstance(tool, Mapping)]
-    return {function.get("name") for function in functions if isinstance(function, Mapping)}
-
-
-_NOT_JSON = object()
-
-
-def _decode(data: bytes) -> Any:
-    try:
-        return msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        pass
-    try:
-        return json.loads(data)  # takes what strict parsers do not: lone surrogates, NaN
-    except (ValueError, RecursionError):
-        return _NOT_JSON
+        if failure.retry_after is not None and _DATE.match(headers.get("retry-after", "")):
+            # A date has no fractions of a second: the moment that it means may be up to one later.
+            failure = replace(failure, retry_after=failure.retry_after + 1.0)
+        if failure.kind is FailureKind.QUOTA_EXHAUSTED and 0 < (failure.retry_after or 0) <= _SOON:
+            # Google calls the limits of a minute a quota too: one that says when it is back is not exhausted.
+            failure = replace(failure, kind=FailureKind.RATE_LIMIT)
+        return failure

@@ -10,7 +10,9 @@ from cajanegra.domain.call import Answer, ChatRequest, Chunk, Usage
 from cajanegra.domain.failure import FailureKind, ProviderError
 from cajanegra.domain.response import confidence_from
 from cajanegra.ports import FailureReader
-from cajanegra.providers.attempt import Attempt, Outcome
+from cajanegra.providers.answers import Outcome
+from cajanegra.providers.attempt import Attempt
+from cajanegra.providers.delivery import Delivery
 from cajanegra.providers.lines import Lines
 from cajanegra.providers.ollama_request import UnsupportedContentError, payload_of, tool_calls_of
 from cajanegra.providers.transport import StreamedResponse, Transport
@@ -25,7 +27,7 @@ class Ollama:
     Args:
         name: its name in the record.
         base_url: of the server, such as ``http://127.0.0.1:11434``.
-        context_window: most tokens that the model may be given, as far as memory allows.
+        context_window: most tokens that a model may be given, as far as memory allows: of all, or by name.
         reader: makes failures of error responses.
         api_key: sent as a bearer token, for servers behind something that asks for one.
 
@@ -37,7 +39,7 @@ class Ollama:
         self,
         name: str,
         base_url: str,
-        context_window: int | None,
+        context_window: int | Mapping[str, int] | None,
         reader: FailureReader,
         api_key: str | None = None,
     ) -> None:
@@ -57,24 +59,25 @@ class Ollama:
         body = attempt.decoded(response.body, "the answer")
         if body.get("error"):
             raise attempt.reported(body, response.headers)
-        state = _Reply(attempt, payload)
+        state = _Reply(attempt, payload, Delivery(request))
         state.take(body, response.headers)
         if not state.finish_reason:
             raise attempt.failed(FailureKind.INVALID_RESPONSE, "the answer does not say that it is done")
         return Answer(
-            text="".join(state.texts),
+            text=state.text,
             model=_string(body.get("model")),
             usage=_usage(body),
             finish_reason=state.finish_reason,
             confidence=confidence_from(body.get("logprobs")),
             tool_calls=state.tool_calls,
             raw=body,
+            repaired=state.repaired,
         )
 
     async def stream(self, request: ChatRequest, model: str, *, timeout: float) -> AsyncGenerator[Chunk]:
         """Make one streamed attempt; see ``ports.Provider``."""
         attempt, payload = self._prepared(request, model, stream=True)
-        state = _Reply(attempt, payload)
+        state = _Reply(attempt, payload, Delivery(request))
         try:
             async with self._transport.stream_json(_PATH, payload, timeout=timeout, model=model) as response:
                 await _require_success(attempt, response)
@@ -90,7 +93,7 @@ class Ollama:
             if not state.finish_reason:
                 raise attempt.failed(FailureKind.STREAM_INTERRUPTED, "the stream ended before it was done")
         except ProviderError as error:
-            error.partial_text = "".join(state.texts)
+            error.partial_text = state.delivery.text
             raise
 
     async def aclose(self) -> None:
@@ -98,9 +101,11 @@ class Ollama:
         await self._transport.aclose()
 
     def _prepared(self, request: ChatRequest, model: str, *, stream: bool) -> tuple[Attempt, dict[str, Any]]:
-        attempt = Attempt(self.name, model, request, self._transport, self._reader)
+        attempt = Attempt(self.name, model, request, self._transport.without_key, self._reader)
         try:
-            return attempt, payload_of(request, model, self._context_window, stream=stream)
+            window = self._context_window
+            most = window.get(model) if isinstance(window, Mapping) else window
+            return attempt, payload_of(request, model, most, stream=stream)
         except UnsupportedContentError as error:
             raise attempt.failed(FailureKind.INVALID_REQUEST, str(error)) from None
 
@@ -111,7 +116,10 @@ class _Reply:
 
     attempt: Attempt
     payload: Mapping[str, Any]
-    texts: list[str] = field(default_factory=list)
+    delivery: Delivery
+    text: str = ""
+    """The whole text, once the answer is complete."""
+    repaired: bool = False
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
     finish_reason: str | None = None
 
@@ -137,17 +145,19 @@ class _Reply:
         message = message if isinstance(message, dict) else {}
         text = _string(message.get("content")) or ""
         calls = tool_calls_of(message, len(self.tool_calls))
-        self.texts += [text] if text else []
+        said = self.delivery.take(text)
         self.tool_calls += calls
         done = body.get("done") is True
         if not (done or text or calls):
             return None
         if not done:
-            return Chunk(text, tool_calls=calls)
-        self._finish(body)
-        return Chunk(text, self.finish_reason, _string(body.get("model")), _usage(body), calls)
+            return Chunk(said, tool_calls=calls)
+        said += self._finish(body)
+        model, usage = _string(body.get("model")), _usage(body)
+        return Chunk(said, self.finish_reason, model, usage, calls, repaired=self.repaired)
 
-    def _finish(self, body: dict[str, Any]) -> None:
+    def _finish(self, body: dict[str, Any]) -> str:
+        """Check the answer now that it is complete; the text that was kept back."""
         count = _count(body.get("prompt_eval_count"))
         if count is not None and looks_truncated(
             self.attempt.request.messages, count, self.payload["options"].get("num_ctx")
@@ -157,8 +167,10 @@ class _Reply:
                 f"the prompt was cut to {count} tokens without a word; shorten it or raise context_window",
             )
         reason = "tool_calls" if self.tool_calls else _string(body.get("done_reason")) or "stop"
-        self.attempt.require_content(Outcome("".join(self.texts), reason, self.tool_calls))
+        checked = self.attempt.require_content(Outcome(self.delivery.text, reason, self.tool_calls))
         self.finish_reason = reason
+        self.text, self.repaired = checked.text, checked.repaired
+        return self.delivery.finish(checked)
 
 
 async def _require_success(attempt: Attempt, response: StreamedResponse) -> None:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from cajanegra.domain.call import Answer, ChatRequest, Chunk, Usage
+import msgspec
+
+from cajanegra.domain.call import Answer, ChatRequest, Chunk
 from cajanegra.domain.failure import FailureKind, ProviderError
-from cajanegra.domain.response import answer_from, usage_from
+from cajanegra.domain.response import answer_from
 from cajanegra.ports import FailureReader
-from cajanegra.providers.attempt import Attempt, Outcome
+from cajanegra.providers.answers import Outcome
+from cajanegra.providers.attempt import Attempt
+from cajanegra.providers.chat_chunks import ChatChunks, first_choice
 from cajanegra.providers.lines import ServerEvent, ServerEvents
 from cajanegra.providers.transport import StreamedResponse, Transport
 
 _PATH = "/chat/completions"
 _DONE = b"[DONE]"
 _NOT_A_STREAM = ("application/json", "text/html")
+_NOT_JSON = ("text/html", "text/event-stream", "image/", "audio/", "video/")
 _AFTER_FINISH_SECONDS = 2.0
 """What may still come after the finish reason, the usage, is not worth a longer wait."""
 
@@ -50,6 +54,7 @@ class OpenAICompatible:
             _PATH, _payload(request, model), timeout=timeout, model=model
         )
         attempt.require_success(response.status, response.headers, response.body)
+        attempt.require_type(response.headers, _NOT_JSON)
         body = attempt.decoded(response.body, "the answer")
         if body.get("error"):
             raise attempt.reported(body, response.headers)
@@ -57,7 +62,7 @@ class OpenAICompatible:
         if message is None:
             raise attempt.failed(FailureKind.INVALID_RESPONSE, "the answer has no choices with a message")
         answer = answer_from(body)
-        attempt.require_content(
+        checked = attempt.require_content(
             Outcome(
                 answer.text,
                 answer.finish_reason,
@@ -66,21 +71,25 @@ class OpenAICompatible:
                 other_content=bool(message.get("audio") or message.get("function_call")),
             )
         )
-        return answer
+        return (
+            msgspec.structs.replace(answer, text=checked.text, repaired=True) if checked.repaired else answer
+        )
 
     async def stream(self, request: ChatRequest, model: str, *, timeout: float) -> AsyncGenerator[Chunk]:
         """Make one streamed attempt; see ``ports.Provider``."""
         attempt = self._attempt(request, model)
         payload = {**self._stream_options, **_payload(request, model), "stream": True}
-        state = _Stream(attempt)
+        state = ChatChunks(attempt)
+        done = False
         try:
             async with self._transport.stream_json(_PATH, payload, timeout=timeout, model=model) as response:
                 await self._require_stream(attempt, response)
                 decoder = ServerEvents()
-                while not state.done:
+                while not done:
                     piece = await response.piece()
                     for event in decoder.feed(piece) if piece else decoder.close():
-                        if chunk := state.take(event, response.headers):
+                        done = done or event.data == _DONE
+                        if not done and (chunk := _take(state, event, response.headers)):
                             yield chunk
                     if not piece:
                         break
@@ -93,7 +102,7 @@ class OpenAICompatible:
                 )
         except ProviderError as error:
             if not state.finish_reason:
-                error.partial_text = "".join(state.texts)
+                error.partial_text = state.delivery.text
                 raise
 
     async def aclose(self) -> None:
@@ -101,7 +110,7 @@ class OpenAICompatible:
         await self._transport.aclose()
 
     def _attempt(self, request: ChatRequest, model: str) -> Attempt:
-        return Attempt(self.name, model, request, self._transport, self._reader)
+        return Attempt(self.name, model, request, self._transport.without_key, self._reader)
 
     async def _require_stream(self, attempt: Attempt, response: StreamedResponse) -> None:
         is_stream = not response.headers.get("content-type", "").lower().startswith(_NOT_A_STREAM)
@@ -118,74 +127,16 @@ class OpenAICompatible:
         raise attempt.failed(FailureKind.INVALID_RESPONSE, "the answer is not a stream, which was asked for")
 
 
-@dataclass(slots=True)
-class _Stream:
-    """What a stream has brought so far."""
+def _take(state: ChatChunks, event: ServerEvent, headers: Mapping[str, str]) -> Chunk | None:
+    """The chunk for the consumer, if the event has something for it.
 
-    attempt: Attempt
-    texts: list[str] = field(default_factory=list)
-    finish_reason: str | None = None
-    done: bool = False
-    _refused: bool = False
-    _other_content: bool = False
-    _model_told: bool = False
-    _calls: dict[Any, dict[str, str]] = field(default_factory=dict)
-
-    def take(self, event: ServerEvent, headers: Mapping[str, str]) -> Chunk | None:
-        """The chunk for the consumer, if the event has something for it.
-
-        Raises:
-            ProviderError: the event reports an error, is malformed, or ends an answer that is none.
-        """
-        self.done = self.done or event.data == _DONE
-        if self.done:
-            return None
-        data = self.attempt.decoded(event.data, "a chunk of the stream")
-        if event.name == "error" or data.get("error") or data.get("object") == "error":
-            raise self.attempt.reported(data, headers)
-        choice = _first_choice(data)
-        delta = choice.get("delta")
-        delta = delta if isinstance(delta, dict) else {}
-        text = _text(delta.get("content"))
-        calls = [call for call in _list(delta.get("tool_calls")) if isinstance(call, dict)]
-        finish_reason = _string(choice.get("finish_reason"))
-        usage = usage_from(data["usage"]) if isinstance(data.get("usage"), dict) else None
-        self._collect(delta, text, calls)
-        if finish_reason and not self.finish_reason:
-            self.attempt.require_content(self._outcome(finish_reason))
-            self.finish_reason = finish_reason
-        return self._chunk(text, finish_reason, _string(data.get("model")), usage, calls)
-
-    def _collect(self, delta: dict[str, Any], text: str, calls: list[dict[str, Any]]) -> None:
-        if text:
-            self.texts.append(text)
-        self._refused = self._refused or bool(delta.get("refusal"))
-        self._other_content = self._other_content or bool(delta.get("audio") or delta.get("function_call"))
-        for position, call in enumerate(calls):
-            function = call.get("function")
-            if not isinstance(function, dict):
-                continue
-            whole = self._calls.setdefault(str(call.get("index", position)), {"name": "", "arguments": ""})
-            for part in whole:
-                whole[part] += _string(function.get(part)) or ""
-
-    def _outcome(self, finish_reason: str) -> Outcome:
-        calls = [{"function": function} for function in self._calls.values()]
-        text = "".join(self.texts)
-        return Outcome(text, finish_reason, calls, self._refused, self._other_content)
-
-    def _chunk(
-        self,
-        text: str,
-        finish_reason: str | None,
-        model: str | None,
-        usage: Usage | None,
-        calls: list[dict[str, Any]],
-    ) -> Chunk | None:
-        if not (text or finish_reason or usage or calls):
-            return None
-        told, self._model_told = self._model_told, True
-        return Chunk(text, finish_reason, None if told else model, usage, calls)
+    Raises:
+        ProviderError: the event reports an error, is malformed, or ends an answer that is none.
+    """
+    data = state.attempt.decoded(event.data, "a chunk of the stream")
+    if event.name == "error" or data.get("error") or data.get("object") == "error":
+        raise state.attempt.reported(data, headers)
+    return state.take(data)
 
 
 def _payload(request: ChatRequest, model: str) -> dict[str, Any]:
@@ -198,28 +149,5 @@ def _payload(request: ChatRequest, model: str) -> dict[str, Any]:
 
 
 def _message(body: dict[str, Any]) -> dict[str, Any] | None:
-    message = _first_choice(body).get("message")
+    message = first_choice(body).get("message")
     return message if isinstance(message, dict) else None
-
-
-def _first_choice(body: dict[str, Any]) -> dict[str, Any]:
-    """The choice with index 0, or nothing: further choices (``n``) are in the raw answer."""
-    for choice in _list(body.get("choices")):
-        if isinstance(choice, dict) and choice.get("index", 0) == 0:
-            return choice
-    return {}
-
-
-def _text(content: Any) -> str:
-    if isinstance(content, str):
-        return content
-    parts = [part.get("text") for part in _list(content) if isinstance(part, dict)]
-    return "".join(part for part in parts if isinstance(part, str))
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _string(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None

@@ -16,8 +16,15 @@ class _Spec:
     name: str
     base_url: str
     api_key: str | None = field(repr=False)
-    context_window: int | None
+    context_window: int | Mapping[str, int] | None
     reader: FailureReader
+    service: str | None
+
+
+def _any_llm(spec: _Spec) -> Provider:
+    from cajanegra.providers.any_llm import AnyLLM
+
+    return AnyLLM(spec.name, spec.service or spec.name, spec.base_url, spec.api_key, spec.reader)
 
 
 _BUILDERS: Mapping[str, Callable[[_Spec], Provider]] = {
@@ -25,6 +32,7 @@ _BUILDERS: Mapping[str, Callable[[_Spec], Provider]] = {
     "ollama": lambda spec: Ollama(
         spec.name, spec.base_url, spec.context_window, spec.reader, api_key=spec.api_key
     ),
+    "any-llm": _any_llm,
 }
 
 
@@ -34,8 +42,9 @@ def build(
     name: str,
     base_url: str,
     api_key: str | None,
-    context_window: int | None,
+    context_window: int | Mapping[str, int] | None,
     reader: FailureReader,
+    service: str | None = None,
 ) -> Provider:
     """The provider that speaks the wire format ``kind``.
 
@@ -46,4 +55,4 @@ def build(
     if builder is None:
         known = ", ".join(_BUILDERS)
         raise SettingsError(f"provider {name!r} has the unknown kind {kind!r} (there is: {known})")
-    return builder(_Spec(name, base_url, api_key, context_window, reader))
+    return builder(_Spec(name, base_url, api_key, context_window, reader, service))

@@ -22,7 +22,7 @@ from yarl import URL
 from cajanegra.domain.failure import Failure, FailureKind, ProviderError
 from cajanegra.errors import SettingsError
 from cajanegra.ports import FailureReader
-from cajanegra.providers.sessions import Sessions
+from cajanegra.providers.sessions import sessions
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 """Longest answer that is read, streamed ones included; no model writes that much."""
@@ -67,12 +67,16 @@ class StreamedResponse:
                 piece = await self._content.readany()
             self._count(piece)
         except Exception as error:  # noqa: BLE001 - whatever it is becomes a failure with its kind
-            failed = self._fail(error)
+            failed = self._broken(error)
         else:
             return piece
+        raise failed
+
+    def _broken(self, error: Exception) -> ProviderError:
+        failed = self._fail(error)
         if failed.failure.kind is FailureKind.CONNECTION:  # the head was there: the body is what was lost
             failed = ProviderError(replace(failed.failure, kind=FailureKind.STREAM_INTERRUPTED))
-        raise failed
+        return failed
 
     def _count(self, piece: bytes) -> None:
         self._bytes += len(piece)
@@ -85,8 +89,24 @@ class StreamedResponse:
         Raises:
             ProviderError: as ``piece``.
         """
+        content = self._content
+        try:
+            if content.is_eof() and content.exception() is None:  # a short one came with its head
+                body = content.read_nowait()
+                self._count(body)
+            else:
+                async with asyncio.timeout_at(self._deadline):
+                    body = await self._rest()
+        except Exception as error:  # noqa: BLE001 - whatever it is becomes a failure with its kind
+            failed = self._broken(error)
+        else:
+            return body
+        raise failed
+
+    async def _rest(self) -> bytes:
         pieces = []
-        while piece := await self.piece():
+        while piece := await self._content.readany():
+            self._count(piece)
             pieces.append(piece)
         return b"".join(pieces)
 
@@ -127,7 +147,7 @@ class Transport:
             self._headers["authorization"] = f"Bearer {self._key}"
         self._proxy = _proxy_of(self._base_url)
         self._urls: dict[str, URL] = {}
-        self._sessions = Sessions()
+        self._sessions = sessions()
 
     def __repr__(self) -> str:
         return f"Transport({self._provider!r}, {urlsplit(self._base_url).hostname!r})"

@@ -7,22 +7,41 @@ from dataclasses import dataclass
 
 from cajanegra.errors import SettingsError, UsageError
 from cajanegra.ports import Provider
-from cajanegra.recovery.course import Target
+from cajanegra.recovery.target import Target
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A provider as the settings describe it."""
+    """A provider as the settings describe it; see ``Target`` for what is not said here.
+
+    Attributes:
+        provider: who serves.
+        models: what it serves, its default first.
+        context_window: tokens that its models can hold: of all of them, or by name.
+    """
 
     provider: Provider
     models: Sequence[str]
-    """What it serves, its default first."""
     timeout: float
-    context_window: int | None = None
+    context_window: int | Mapping[str, int] | None = None
+    account: str = ""
+    first_token_timeout: float | None = None
+    idle_timeout: float | None = None
+    max_in_flight: int | None = None
 
     def to(self, model: str) -> Target:
         """The target for one of its models."""
-        return Target(self.provider, model, self.timeout, self.context_window)
+        window = self.context_window
+        return Target(
+            self.provider,
+            model,
+            self.timeout,
+            window.get(model) if isinstance(window, Mapping) else window,
+            self.account,
+            self.first_token_timeout,
+            self.idle_timeout,
+            self.max_in_flight,
+        )
 
 
 def resolve(

@@ -10,8 +10,8 @@ from typing import Any
 from cajanegra.domain.call import ChatRequest, Message
 from cajanegra.domain.failure import Failure, FailureKind
 
-CHARACTERS_PER_TOKEN = 4.0
-"""A rule of thumb for English; the providers' own numbers are used where an error gives them."""
+TOKENS_PER_CHARACTER = 0.25
+"""A rule of thumb for English; the providers' own numbers are used where there are any."""
 SAFETY = 0.95
 """Part of the room that is filled, since token counts are estimates."""
 SHRINK = 0.5
@@ -19,6 +19,15 @@ SHRINK = 0.5
 SHORTEST_TEXT = 200
 """Characters of a message that are never cut away."""
 CUT_MARK = "\n[…]\n"
+_KEPT_ROLES = ("system", "developer")
+_NEW_NAME = "max_completion_tokens"
+MEANINGFUL = frozenset(
+    {
+        *("messages", "model", "stream", "response_format", "tools", "tool_choice", "functions"),
+        *("function_call", "n", "stop", "modalities", "audio", "web_search_options", "logit_bias"),
+    }
+)
+"""Parameters without which the answer is not what was asked for: they are never left out."""
 
 _NUMBER = re.compile(r"(?<![\w.])\d{1,3}(?:,\d{3})+(?![\w])|(?<![\w.])\d{2,9}(?![\w])")
 _PARAMETER = re.compile(
@@ -55,62 +64,96 @@ class Simplified:
         return ", ".join(words)
 
 
-def simplify(request: ChatRequest, failure: Failure, context_window: int | None) -> Simplified | None:
+def simplify(
+    request: ChatRequest, failure: Failure, context_window: int | None, density: float = TOKENS_PER_CHARACTER
+) -> Simplified | None:
     """A request that may avoid the failure, or ``None`` where nothing can be taken away.
 
     Args:
         request: what failed; it is not changed.
         failure: how; its message's own numbers are used where it gives them.
         context_window: tokens that the model can hold, when known.
+        density: tokens per character of the prompt, as far as known.
     """
     if failure.kind is FailureKind.INVALID_REQUEST:
         return _without_parameter(request, failure.message)
     if failure.kind is FailureKind.MAX_TOKENS_INVALID:
         return _lower_max_tokens(request, failure.message) or _without_parameter(request, failure.message)
-    limit, asked = _limit_and_asked(failure.message)
-    return _shrink(request, limit or context_window, asked)
+    limit, asked = numbers_of(failure.message)
+    return _shrink(request, limit or context_window, asked, density, refused=True)
 
 
-def fit(request: ChatRequest, context_window: int | None) -> Simplified | None:
-    """The request made to fit a context window, or ``None`` where it seems to fit as it is."""
+def fit(
+    request: ChatRequest, context_window: int | None, density: float = TOKENS_PER_CHARACTER
+) -> Simplified | None:
+    """The request made to fit a context window, or ``None`` where it seems to fit as it is, or cannot."""
+    if context_window is None or fits(request, context_window, density):
+        return None
+    return _shrink(request, context_window, None, density, refused=False)
+
+
+def fits(request: ChatRequest, context_window: int | None, density: float = TOKENS_PER_CHARACTER) -> bool:
+    """Whether a request seems to fit a context window as it is."""
     if context_window is None:
-        return None
-    if _characters(request.messages) / CHARACTERS_PER_TOKEN + (request.max_tokens or 0) <= context_window:
-        return None
-    return _shrink(request, context_window, None)
+        return True
+    return characters_of(request.messages) * density + (answer_limit(request) or 0) <= context_window
 
 
-def _shrink(request: ChatRequest, limit: int | None, asked: int | None) -> Simplified | None:
-    total = _characters(request.messages)
-    answer = request.max_tokens or 0
+def numbers_of(message: str) -> tuple[int | None, int | None]:
+    """The numbers of a context-length message: the tokens that there is room for, and those asked for."""
+    numbers = sorted({number for number in _numbers(message) if number >= 256}, reverse=True)  # noqa: PLR2004
+    if not numbers:
+        return None, None
+    return (numbers[1], numbers[0]) if len(numbers) > 1 else (numbers[0], None)
+
+
+def characters_of(messages: Sequence[Message]) -> int:
+    """Characters of the texts of all messages."""
+    return sum(_length(message.get("content")) for message in messages)
+
+
+def _shrink(
+    request: ChatRequest, limit: int | None, asked: int | None, density: float, *, refused: bool
+) -> Simplified | None:
+    total = characters_of(request.messages)
+    answer = answer_limit(request) or 0
     if limit is None:
-        return _cut(request, int(total * SHRINK), {})
-    prompt = max((asked or 0) - answer, 0) or total / CHARACTERS_PER_TOKEN
+        return _cut(request, int(total * SHRINK), {}, exact=False)
+    prompt = max((asked or 0) - answer, 0) or total * density
     changed: dict[str, Any] = {}
     if answer and prompt < limit * SAFETY and answer > limit - prompt:
         # The prompt alone would fit: it is the room for the answer that does not.
         lowered = int((limit - prompt) * SAFETY)
         change = {"from": answer, "to": lowered}
-        return Simplified(replace(request, max_tokens=lowered), {"max_tokens": change}) if lowered else None
+        return Simplified(_with_answer_limit(request, lowered), {"max_tokens": change}) if lowered else None
     if answer > limit // 2:
         changed["max_tokens"] = {"from": answer, "to": limit // 4}
         answer = limit // 4
-        request = replace(request, max_tokens=answer)
+        request = _with_answer_limit(request, answer)
     room = max(limit - answer, 0) * SAFETY
-    keep = int(total * room / prompt) if prompt > room else int(total * SHRINK)
-    return _cut(request, keep, changed)
+    if prompt <= room and not refused:
+        return Simplified(request, changed) if changed else None
+    if prompt <= room:  # it was said to be too long all the same: the numbers mean something else
+        return _cut(request, int(total * SHRINK), changed, exact=False)
+    return _cut(request, int(total * room / prompt), changed, exact=True)
 
 
-def _cut(request: ChatRequest, keep: int, changed: dict[str, Any]) -> Simplified | None:
-    """Drop the oldest turns, then cut the longest texts, until ``keep`` characters are left."""
+def _cut(request: ChatRequest, keep: int, changed: dict[str, Any], *, exact: bool) -> Simplified | None:
+    """Drop the oldest turns, then cut the longest texts, until ``keep`` characters are left.
+
+    The system message and the last user message stay whole. Where they alone are more than an exact ``keep``,
+    nothing helps.
+    """
     messages = list(request.messages)
-    before, count = _characters(messages), len(messages)
-    while _characters(messages) > keep and (turn := _oldest_turn(messages)):
+    before, count = characters_of(messages), len(messages)
+    while characters_of(messages) > keep and (turn := _oldest_turn(messages)):
         del messages[turn]
-    excess = _characters(messages) - keep
+    excess = characters_of(messages) - keep
     while excess > 0 and (cut := _cut_longest(messages, excess)):
         excess -= cut
-    dropped, removed = count - len(messages), before - _characters(messages)
+    if exact and excess > 0:
+        return None
+    dropped, removed = count - len(messages), before - characters_of(messages)
     if removed <= 0 and not changed:
         return None
     if dropped:
@@ -120,13 +163,25 @@ def _cut(request: ChatRequest, keep: int, changed: dict[str, Any]) -> Simplified
     return Simplified(replace(request, messages=messages), changed)
 
 
+def answer_limit(request: ChatRequest) -> int | None:
+    """The longest answer that is asked for, in tokens, under either of its names."""
+    limit = request.max_tokens or request.parameters.get(_NEW_NAME)
+    return limit if isinstance(limit, int) and limit > 0 else None
+
+
+def _with_answer_limit(request: ChatRequest, limit: int) -> ChatRequest:
+    if request.max_tokens is not None:
+        return replace(request, max_tokens=limit)
+    return replace(request, parameters={**request.parameters, _NEW_NAME: limit})
+
+
 def _oldest_turn(messages: Sequence[Message]) -> slice | None:
     """The oldest message that may go, with the results of the tools that it called."""
     last_user = max(
         (i for i, message in enumerate(messages) if message.get("role") == "user"), default=len(messages)
     )
     for start, message in enumerate(messages[:last_user]):
-        if message.get("role") in ("system", "developer"):
+        if message.get("role") in _KEPT_ROLES:
             continue
         end = start + 1
         while end < last_user and messages[end].get("role") == "tool":
@@ -136,8 +191,15 @@ def _oldest_turn(messages: Sequence[Message]) -> slice | None:
 
 
 def _cut_longest(messages: list[Message], excess: int) -> int:
-    """Cut the middle out of the longest text; how many characters went."""
-    texts = [(len(text), i) for i, m in enumerate(messages) if isinstance(text := m.get("content"), str)]
+    """Cut the middle out of the longest text that may be cut; how many characters went."""
+    last_user = max((i for i, message in enumerate(messages) if message.get("role") == "user"), default=-1)
+    texts = [
+        (len(text), i)
+        for i, message in enumerate(messages)
+        if isinstance(text := message.get("content"), str)
+        and i != last_user
+        and message.get("role") not in _KEPT_ROLES
+    ]
     longest, index = max(texts, default=(0, -1))
     cut = min(excess + len(CUT_MARK), longest - SHORTEST_TEXT)
     if cut <= len(CUT_MARK):
@@ -150,48 +212,61 @@ def _cut_longest(messages: list[Message], excess: int) -> int:
 
 
 def _lower_max_tokens(request: ChatRequest, message: str) -> Simplified | None:
-    asked = request.max_tokens
+    asked = answer_limit(request)
     if asked is None:
         return None
-    limits = [number for number in _numbers(message) if number < asked]
-    to = max(limits, default=None)
-    return Simplified(replace(request, max_tokens=to), {"max_tokens": {"from": asked, "to": to}})
+    to = max((number for number in _numbers(message) if number < asked), default=None)
+    if to is not None:
+        return with_shorter_answer(request, to)
+    parameters = {name: value for name, value in request.parameters.items() if name != _NEW_NAME}
+    without = replace(request, max_tokens=None, parameters=parameters)
+    return Simplified(without, {"max_tokens": {"from": asked, "to": None}})
 
 
 def _without_parameter(request: ChatRequest, message: str) -> Simplified | None:
     """Remove what the provider says it does not know; a renamed parameter is given its new name."""
-    for found in _PARAMETER.finditer(message):
-        name = next(group for group in found.groups() if group).partition(".")[0]
-        if name == "max_tokens" and request.max_tokens is not None:
-            parameters = dict(request.parameters)
-            if "max_completion_tokens" in message:
-                parameters["max_completion_tokens"] = request.max_tokens
-                changed = {"parameters_renamed": {"max_tokens": "max_completion_tokens"}}
-            else:
-                changed = {"parameters_removed": [name]}  # type: ignore[dict-item]
-            return Simplified(replace(request, max_tokens=None, parameters=parameters), changed)
-        if name == "temperature" and request.temperature is not None:
-            return Simplified(replace(request, temperature=None), {"parameters_removed": [name]})
-        if name in request.parameters:
-            rest = {key: value for key, value in request.parameters.items() if key != name}
-            return Simplified(replace(request, parameters=rest), {"parameters_removed": [name]})
+    for name, new_name in rejected_in(message):
+        if name not in MEANINGFUL and (changed := without(request, name, new_name)):
+            return changed
     return None
 
 
-def _limit_and_asked(message: str) -> tuple[int | None, int | None]:
-    """The two largest numbers of a context-length message: what was asked for, and what there is."""
-    numbers = sorted({number for number in _numbers(message) if number >= 256}, reverse=True)  # noqa: PLR2004
-    if not numbers:
-        return None, None
-    return (numbers[1], numbers[0]) if len(numbers) > 1 else (numbers[0], None)
+def rejected_in(message: str) -> list[tuple[str, str | None]]:
+    """The parameters that a message says the provider does not know, each with its new name if it has one."""
+    names = [
+        next(group for group in found.groups() if group).partition(".")[0]
+        for found in _PARAMETER.finditer(message)
+    ]
+    return [(name, _NEW_NAME if name == "max_tokens" and _NEW_NAME in message else None) for name in names]
+
+
+def without(request: ChatRequest, name: str, new_name: str | None) -> Simplified | None:
+    """The request without a parameter, or with it under its new name; ``None`` where it does not have it."""
+    removed = {"parameters_removed": [name]}
+    if name == "max_tokens" and request.max_tokens is not None:
+        if new_name is None:
+            return Simplified(replace(request, max_tokens=None), removed)
+        parameters = {**request.parameters, new_name: request.max_tokens}
+        changed = {"parameters_renamed": {name: new_name}}
+        return Simplified(replace(request, max_tokens=None, parameters=parameters), changed)
+    if name == "temperature" and request.temperature is not None:
+        return Simplified(replace(request, temperature=None), removed)
+    if name in request.parameters:
+        rest = {key: value for key, value in request.parameters.items() if key != name}
+        return Simplified(replace(request, parameters=rest), removed)
+    return None
+
+
+def with_shorter_answer(request: ChatRequest, most: int) -> Simplified | None:
+    """The request for an answer of at most so many tokens; ``None`` where it does not ask for more."""
+    asked = answer_limit(request)
+    if asked is None or asked <= most:
+        return None
+    return Simplified(_with_answer_limit(request, most), {"max_tokens": {"from": asked, "to": most}})
 
 
 def _numbers(message: str) -> list[int]:
     return [int(text.replace(",", "")) for text in _NUMBER.findall(message[:4000])]
-
-
-def _characters(messages: Sequence[Message]) -> int:
-    return sum(_length(message.get("content")) for message in messages)
 
 
 def _length(content: Any) -> int:

@@ -144,6 +144,22 @@ class Content(Base):
     created_at: Mapped[datetime] = mapped_column(DateTime, server_default=_NOW)
 
 
+class ProviderState(Base):
+    """What a process has learned of a provider's account or model, for the other processes."""
+
+    __tablename__ = "cajanegra_provider_states"
+
+    scope: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """Hash of account and model."""
+    account: Mapped[str] = mapped_column(String(64))
+    model: Mapped[str] = mapped_column(Text)
+    provider: Mapped[str] = mapped_column(String(20))
+    kind: Mapped[str] = mapped_column(String(50))
+    held_until: Mapped[datetime] = mapped_column(DateTime)
+    was_asked: Mapped[int] = mapped_column(Integer)
+    observed_at: Mapped[datetime] = mapped_column(DateTime)
+
+
 class Track(Base):
     """How far the events of a recorder are in the database: what makes writing them again change nothing."""
 
@@ -203,5 +219,6 @@ REQUEST_LOGS = _table(AIRequestLog)
 ERROR_ANALYSIS = _table(AIErrorAnalysis)
 ERROR_RECOVERY = _table(AIErrorRecovery)
 CONTENTS = _table(Content)
+PROVIDER_STATES = _table(ProviderState)
 TRACKS = _table(Track)
 WAITING = _table(Waiting)

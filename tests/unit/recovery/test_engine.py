@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 from cajanegra.domain.call import Answer, ChatCall, ChatRequest, Chunk, Usage
 from cajanegra.domain.failure import FailureKind
 from cajanegra.errors import CallError
-from cajanegra.recovery.course import Target
-from cajanegra.recovery.decision import MOVES, Policy, is_repeatable
+from cajanegra.recovery.decision import MOVES, RETRY, Policy
 from cajanegra.recovery.engine import Engine, Outcome
+from cajanegra.recovery.target import Target
 from scripted import Act, Clock, Log, ScriptedProvider, Shrug
 
 OK = Answer("fine", "m-1", Usage(total_tokens=7), "stop")
 REQUEST = ChatRequest([{"role": "user", "content": "hi"}])
-LONG = ChatRequest([{"role": "user", "content": "x" * 40_000}])
+HISTORY = [{"role": role, "content": "x" * 4_000} for role in ("user", "assistant") * 5]
+LONG = ChatRequest([*HISTORY, {"role": "user", "content": "What now?"}])
 
 
 class World:
@@ -101,14 +102,15 @@ def test_each_failed_step_is_recorded_too() -> None:
 
 
 def test_a_prompt_that_is_too_long_is_shortened_for_the_same_provider() -> None:
-    world = World([FailureKind.CONTEXT_LENGTH, OK], windows=[5000])
+    world = World([FailureKind.CONTEXT_LENGTH, OK])
     outcome = world.chat(LONG)
     assert outcome.status == "success"
     (step,) = world.steps
     assert step["strategy"] == "simplify"
     cut = step["result"]["changed"]["characters_cut"]
-    sent = world.providers[0].asked[1].request.messages[0]["content"]
-    assert len(sent) == 40_000 - cut
+    sent = world.providers[0].asked[-1].request.messages
+    assert sum(len(message["content"]) for message in sent) == 40_009 - cut
+    assert sent[-1] == LONG.messages[-1]
 
 
 def test_a_fallback_to_a_smaller_window_sends_what_fits_it() -> None:
@@ -117,7 +119,8 @@ def test_a_fallback_to_a_smaller_window_sends_what_fits_it() -> None:
     (step,) = world.steps
     assert step["strategy"] == "fallback"
     assert step["result"]["changed"]["characters_cut"] > 30_000
-    assert len(world.providers[1].asked[0].request.messages[0]["content"]) <= 8_000
+    sent = world.providers[1].asked[0].request.messages
+    assert sum(len(message["content"]) for message in sent) <= 8_000
 
 
 def test_the_next_provider_gets_the_original_request() -> None:
@@ -201,7 +204,7 @@ def test_what_is_not_repeatable_is_sent_once(script: list[FailureKind], attempts
     world = World(list(script), policy=Policy(attempts=attempts))
     with pytest.raises(CallError):
         world.chat()
-    if not is_repeatable(script[0]):
+    if RETRY not in MOVES[script[0]]:
         assert world.attempts == 1
 
 

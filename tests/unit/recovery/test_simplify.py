@@ -55,14 +55,21 @@ def test_the_oldest_turns_go_and_system_and_question_stay() -> None:
     )
 
 
-def test_a_single_long_text_is_cut_in_the_middle() -> None:
+def test_what_came_after_the_question_is_cut_in_the_middle() -> None:
     text = "BEGIN" + "x" * 20_000 + "END"
-    request = ChatRequest([{"role": "user", "content": text}])
+    called = {"role": "assistant", "content": "", "tool_calls": [{"id": "1"}]}
+    request = ChatRequest([QUESTION, called, {"role": "tool", "tool_call_id": "1", "content": text}])
     simplified = _simplified(request, FailureKind.CONTEXT_LENGTH, "too long", window=2000)
-    (message,) = simplified.request.messages
-    assert message["content"].startswith("BEGIN")
-    assert message["content"].endswith("END")
-    assert len(message["content"]) <= 8000
+    question, _, result = simplified.request.messages
+    assert question == QUESTION
+    assert result["content"].startswith("BEGIN")
+    assert result["content"].endswith("END")
+    assert len(result["content"]) <= 8000
+
+
+def test_a_question_that_is_too_long_by_itself_is_never_cut() -> None:
+    request = ChatRequest([SYSTEM, {"role": "user", "content": "x" * 20_000}])
+    assert simplify(request, _failure(FailureKind.CONTEXT_LENGTH, "too long"), 2000) is None
 
 
 def test_results_of_tools_go_with_the_call_that_asked_for_them() -> None:
@@ -178,4 +185,6 @@ def test_a_simplified_request_is_smaller_and_the_original_untouched(
     assert smaller_prompt or less_room
     assert _size(simplified.request) <= _size(request)
     kept = [m for m in simplified.request.messages if m["role"] == "system"]
-    assert len(kept) == sum(m["role"] == "system" for m in conversation)
+    assert kept == [m for m in conversation if m["role"] == "system"]
+    asked = [m for m in conversation if m["role"] == "user"]
+    assert [m for m in simplified.request.messages if m["role"] == "user"][-1:] == asked[-1:]

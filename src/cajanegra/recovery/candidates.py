@@ -1,0 +1,201 @@
+"""The targets of one call: which were tried how often, which fit the request, which may be asked when."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cajanegra.domain.call import ChatRequest
+from cajanegra.recovery.health import Health
+from cajanegra.recovery.simplify import characters_of, fit, fits
+from cajanegra.recovery.target import Target
+
+ERROR_OF_ESTIMATE = 1.5
+"""How many times too many the estimated tokens of a prompt may be."""
+
+
+class Candidate:
+    """What is known of a target in this call."""
+
+    __slots__ = (
+        "_characters",
+        "attempts",
+        "backed_off",
+        "changed",
+        "failures",
+        "hopeless",
+        "not_before",
+        "request",
+        "retries",
+        "simplifications",
+        "target",
+        "timeouts",
+    )
+
+    def __init__(self, target: Target, request: ChatRequest) -> None:
+        self.target = target
+        self.request = request
+        self.changed: Mapping[str, Any] = {}
+        """What was left out of the request so that it fits."""
+        self.attempts = 0
+        self.failures = 0
+        self.timeouts = 0
+        self.retries = 0
+        self.simplifications = 0
+        self.backed_off = 0.0
+        """Seconds of the last wait of our own choosing."""
+        self.not_before = -math.inf
+        """Clock time before which this call does not repeat its request."""
+        self.hopeless = False
+        self._characters: int | None = None
+
+    @property
+    def characters(self) -> int:
+        """Characters of the prompt that is sent to it."""
+        if self._characters is None:
+            self._characters = characters_of(self.request.messages)
+        return self._characters
+
+    def change(self, request: ChatRequest, changed: Mapping[str, Any]) -> None:
+        """Send a request from which something was left out."""
+        self.request, self.changed, self._characters = request, changed, None
+
+    def simplify(self, request: ChatRequest) -> None:
+        """Go on with a smaller request, which starts anew."""
+        self.change(request, self.changed)
+        self.simplifications += 1
+        self.retries = 0
+        self.failures = 0
+        self.backed_off = 0.0
+        self.hopeless = False
+
+
+class Candidates:
+    """The targets of one call in the order in which they are asked.
+
+    Args:
+        request: as the application made it.
+        targets: in order of preference; there is at least one.
+        health: what all calls have learned.
+    """
+
+    def __init__(self, request: ChatRequest, targets: Sequence[Target], health: Health) -> None:
+        self.all = [Candidate(target, request) for target in targets]
+        self.hesitation = 0.0
+        """Seconds for which a probe is left to calls that have more attempts left than this one."""
+        self._request = request
+        self._health = health
+
+    def window(self, target: Target) -> int | None:
+        """Tokens that a target can hold, as far as anybody knows."""
+        return self._health.windows.window(target.key, target.context_window)
+
+    def preferred(self) -> Candidate | None:
+        """The one to ask when nothing is wrong with it."""
+        first = self.all[0]
+        return first if self._holds(first.target) and self._prepare(first) else None
+
+    def first(self, *, urgent: bool) -> tuple[Candidate, float]:
+        """Whom to ask first, and in how many seconds.
+
+        Who holds the whole request goes before who would need a smaller one.
+        """
+        viable = [one for one in self.all if self._holds(one.target) and self._prepare(one)]
+        if not viable:
+            viable = [one for one in self.all if self._prepare(one)] or self.all
+            viable.sort(key=lambda one: -(self.window(one.target) or 0))
+        return self._soonest(viable, urgent=urgent)
+
+    def best_other(
+        self, now: Candidate, most_retries: int, *, urgent: bool
+    ) -> tuple[Candidate, float] | None:
+        """The target to fall back to, and in how many seconds: one not asked yet, if it may be asked now."""
+        others = [
+            one
+            for one in self.all
+            if one is not now and not one.hopeless and (not one.attempts or one.retries < most_retries)
+        ]
+        others = [one for one in others if one.attempts or self._prepare(one) or self._might_hold(one)]
+        waits = [(one, self._wait(one, urgent=urgent)) for one in others]
+        return min(
+            waits,
+            key=lambda item: (item[1] > 0, item[0].attempts > 0, not self._holds(item[0].target), item[1]),
+            default=None,
+        )
+
+    def other_could_answer(self, now: Candidate) -> bool:
+        """Whether a target that was not asked yet could be asked now instead."""
+        return any(
+            one is not now
+            and not one.attempts
+            and self._health.wait(one.target, urgent=False) <= 0
+            and self._holds(one.target)
+            for one in self.all
+        )
+
+    def surely_holds_all(self, one: Candidate) -> bool:
+        """Whether a target's window is known, and has room for the whole request."""
+        return self.window(one.target) is not None and self._holds(one.target)
+
+    def skipped(self, chosen: Candidate) -> list[dict[str, Any]]:
+        """Who would have been asked before the one that is, and why it is not, for the record."""
+        skipped = []
+        for one in self.all:
+            if one is chosen:
+                break
+            held = self._health.why(one.target)
+            because = held.kind if held is not None and self._holds(one.target) else "context_window"
+            if held is None and self._holds(one.target):
+                because = "in_flight"
+            skipped.append(
+                {"provider": one.target.provider.name, "model": one.target.model, "because": str(because)}
+            )
+        return skipped
+
+    def _soonest(self, candidates: Sequence[Candidate], *, urgent: bool) -> tuple[Candidate, float]:
+        best, least = candidates[0], math.inf
+        for one in candidates:
+            wait = self._wait(one, urgent=urgent)
+            if wait <= 0:
+                return one, 0.0
+            if wait < least:
+                best, least = one, wait
+        return best, least
+
+    def _wait(self, one: Candidate, *, urgent: bool) -> float:
+        own = one.not_before - self._health.now()
+        return max(self._health.wait(one.target, urgent=urgent, hesitation=self.hesitation), own, 0.0)
+
+    def _holds(self, target: Target) -> bool:
+        """Whether a target takes the whole request, but for what makes no difference to the answer."""
+        if not self._health.demands.takes(target.key, self._request):
+            return False
+        window = self.window(target)
+        return window is None or fits(self._request, window, self._health.windows.density(target.key))
+
+    def _might_hold(self, one: Candidate) -> bool:
+        """Whether the estimate may be so wrong that the request fits all the same."""
+        window = self.window(one.target)
+        density = self._health.windows.density(one.target.key)
+        return window is None or fits(self._request, window, density / ERROR_OF_ESTIMATE)
+
+    def _prepare(self, one: Candidate) -> bool:
+        """Make the request such that a target takes it; whether it does, or seems to."""
+        if one.changed or one.attempts:
+            return True
+        key, demands = one.target.key, self._health.demands
+        if not demands.takes(key, self._request):
+            return False
+        adapted = demands.adapt(key, one.request)
+        request = adapted.request if adapted is not None else one.request
+        changed = adapted.changed if adapted is not None else {}
+        window, density = self.window(one.target), self._health.windows.density(key)
+        if window is not None and not fits(request, window, density):
+            fitted = fit(request, window, density)
+            if fitted is None:
+                return False
+            request, changed = fitted.request, {**changed, **fitted.changed}
+        if changed:
+            one.change(request, changed)
+        return True
