@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 RUN := .venv/bin/python -m
 QUIET_PIP := $(RUN) pip install --quiet --disable-pip-version-check
 
-.PHONY: help install demo test check fmt lint types imports pytest bench-import size clean
+.PHONY: help install demo test check fmt lint types imports pytest bench-import bench-recovery size clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -44,6 +44,9 @@ pytest: .venv/.dev ## tests only, on SQLite and PostgreSQL
 bench-import: .venv/.dev ## what importing and constructing costs, beside an empty interpreter
 	$(RUN) benchmarks.imports
 
+bench-recovery: .venv/.dev .venv/.peers ## calls in a world of faults, beside peers (20 minutes; ARGS="--scenario storm")
+	$(RUN) benchmarks.recovery $(ARGS)
+
 size: .venv ## megabytes of a base install, without extras and without pip
 	$(RUN) benchmarks.size
 
@@ -64,6 +67,12 @@ install: .venv/.dev ## everything needed to work on the project
 .venv/.dev: pyproject.toml | .venv
 	@echo "Installing cajanegra and its development tools ..."
 	@$(QUIET_PIP) --editable '.[all]' --group dev
+	@touch $@
+
+.venv/.peers: | .venv
+	@echo "Installing the peers of the recovery benchmark in an environment of their own ..."
+	@.venv/bin/python -m venv .venv/peers
+	@.venv/peers/bin/python -m pip install --quiet --disable-pip-version-check openai litellm 'pydantic-ai-slim[openai]'
 	@touch $@
 
 clean: ## remove .venv and caches

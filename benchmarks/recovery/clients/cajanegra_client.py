@@ -1,0 +1,57 @@
+"""cajanegra as its README shows it: three providers, a deadline, a SQLite record."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from benchmarks.recovery.calls import DEADLINE, RESPONSE_FORMAT, Call
+from benchmarks.recovery.contestant import ATTEMPT_SECONDS, Client, Endpoint
+
+REQUIRES = "cajanegra"
+
+
+async def connect(endpoints: Sequence[Endpoint]) -> Client:
+    from cajanegra import AIClient, Settings
+
+    directory = tempfile.TemporaryDirectory(prefix="cajanegra-bench-")
+    providers = []
+    for endpoint in endpoints:
+        variable = f"BENCH_KEY_{endpoint.name.upper()}"
+        os.environ[variable] = endpoint.key
+        providers.append(
+            {
+                "name": endpoint.name,
+                "base_url": endpoint.base_url,
+                "api_key_env": variable,
+                "models": [endpoint.model],
+                "timeout": ATTEMPT_SECONDS,
+            }
+        )
+    settings = Settings(
+        database={"url": f"sqlite:///{Path(directory.name) / 'calls.db'}"},
+        providers=providers,
+        recovery={"timeout": DEADLINE},
+    )
+    ai = AIClient(settings)
+
+    class Cajanegra:
+        async def ask(self, call: Call) -> str:
+            if call.as_json:
+                reply = await ai.chat(messages=call.messages, response_format=RESPONSE_FORMAT)
+            else:
+                reply = await ai.chat(messages=call.messages)
+            return reply.text
+
+        async def stream(self, call: Call) -> AsyncIterator[str]:
+            async with ai.stream(messages=call.messages) as chunks:
+                async for chunk in chunks:
+                    yield chunk.text
+
+        async def aclose(self) -> None:
+            await ai.aclose()
+            directory.cleanup()
+
+    return Cajanegra()

@@ -1,0 +1,327 @@
+"""The three providers, in a process of their own.
+
+``python -m benchmarks.recovery.server SEED SCENARIO RATE`` prints its ports as JSON, reads the time at which
+the world begins from standard input (``time.monotonic``, which all processes of a machine share), and at its
+end prints its log as JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import math
+import os
+import socket
+import sys
+import time
+from dataclasses import asdict, dataclass, replace
+
+from benchmarks.recovery import wire
+from benchmarks.recovery.calls import number_of, tokens_of
+from benchmarks.recovery.model import Request, said
+from benchmarks.recovery.scenarios import make_world
+from benchmarks.recovery.world import ERROR_SECONDS, LIMITED, PROVIDERS, Fault, Kind, World
+
+_FIRST_TOKEN = 0.5
+"""Part of the time of an answer that passes before its first token."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """One request as a provider saw it.
+
+    Attributes:
+        provider: index of the provider.
+        key: the key that it came with.
+        number: the call that it belongs to, as far as the prompt still tells.
+        at: when it came, seconds from the beginning of the world.
+        body: digest of the body.
+        streamed: whether the answer was wanted piece by piece.
+        fault: what it met; empty where it was answered.
+        answered: when the answer, or the head of a stream, was on its way; ``None`` where none was.
+        wait_until: when the provider said to come back.
+        content: whether a stream brought content.
+        gone: whether the client closed the connection before it was answered in full.
+    """
+
+    provider: int
+    key: str
+    number: int | None
+    at: float
+    body: str
+    streamed: bool
+    fault: str = ""
+    answered: float | None = None
+    wait_until: float | None = None
+    content: bool = False
+    gone: bool = False
+
+
+class Clock:
+    """Seconds from the beginning of the world; negative before it."""
+
+    def __init__(self) -> None:
+        self._begin = math.inf
+        self.begun = asyncio.Event()
+
+    def begin(self, at: float) -> None:
+        """The world begins at this ``time.monotonic``."""
+        self._begin = at
+        self.begun.set()
+
+    def __call__(self) -> float:
+        return time.monotonic() - self._begin
+
+
+class Provider:
+    """One provider on a port of its own.
+
+    Args:
+        world: what it does when.
+        index: which provider it is.
+        clock: the world's time.
+        log: where it writes down each request.
+    """
+
+    def __init__(self, world: World, index: int, clock: Clock, log: list[Entry]) -> None:
+        self._world = world
+        self._index = index
+        self._clock = clock
+        self._log = log
+        self._limit: tuple[float, Fault] = (-math.inf, Fault(Kind.RATE_LIMIT))
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._conversations: set[asyncio.Task[None]] = set()
+        # Bound and not listening, it keeps the port while connections are refused.
+        self._guard = _bound(0)
+        self.port: int = self._guard.getsockname()[1]
+        self._listener: asyncio.Server | None = None
+
+    async def run(self) -> None:
+        """Serve until cancelled, and refuse connections when the world says so."""
+        await self._listen()
+        await self._clock.begun.wait()
+        for start, end in sorted(self._world.refusals(self._index)):
+            await asyncio.sleep(max(start - self._clock(), 0))
+            if end > self._clock():
+                self._refuse()
+                await asyncio.sleep(max(end - self._clock(), 0))
+                await self._listen()
+        await asyncio.Event().wait()
+
+    async def _listen(self) -> None:
+        self._listener = await asyncio.start_server(self._connected, sock=_bound(self.port), limit=1 << 22)
+
+    def _refuse(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(self._converse(reader, writer))
+        self._conversations.add(task)
+        task.add_done_callback(self._conversations.discard)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            while request := await _read(reader):
+                entry = self._enter(request)
+                try:
+                    await self._serve(request, entry, reader, writer)
+                except ConnectionError:
+                    entry.gone = True
+                    break
+                if writer.is_closing():
+                    break
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the client went away between two requests
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    def _enter(self, request: Request) -> Entry:
+        entry = Entry(
+            self._index,
+            request.key,
+            number_of(request.messages),
+            self._clock(),
+            hashlib.sha256(request.body).hexdigest()[:16],
+            request.streamed,
+        )
+        self._log.append(entry)
+        return entry
+
+    async def _serve(
+        self, request: Request, entry: Entry, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        tokens = tokens_of(request.messages)
+        limit = self._limit_in_force(entry)
+        fault = limit or self._fault(entry, tokens, as_json=request.as_json)
+        model = str(request.asked.get("model", ""))
+        entry.fault = fault.kind if fault else ""
+        if fault is not None and (error := self._error(fault, entry, model, tokens)):
+            if limit is None and entry.wait_until is not None:
+                self._limit = (entry.wait_until, fault)
+            await asyncio.sleep(ERROR_SECONDS)
+            entry.answered = self._clock()
+            await _send(writer, error)
+            return
+        if fault is not None and fault.kind is Kind.RESET:
+            writer.transport.abort()
+            return
+        if fault is not None and fault.kind is Kind.HANG:
+            await self._hang(entry, reader, writer)
+            return
+        if request.streamed:
+            await self._stream(request, entry, fault, reader, writer)
+        else:
+            await self._answer(request, entry, fault, reader, writer)
+
+    def _limit_in_force(self, entry: Entry) -> Fault | None:
+        """A limit that was announced holds to its end, which a word that is rounded up puts later."""
+        until, limit = self._limit
+        return replace(limit, amount=until - entry.at) if entry.at < until else None
+
+    def _fault(self, entry: Entry, tokens: int, *, as_json: bool) -> Fault | None:
+        number = -1 if entry.number is None else entry.number
+        return self._world.fault(self._index, entry.at, number, tokens=tokens, as_json=as_json)
+
+    def _error(self, fault: Fault, entry: Entry, model: str, tokens: int) -> bytes | None:
+        if fault.kind not in LIMITED:
+            return wire.refusal_to_serve(fault, model, tokens)
+        error, seconds = wire.limited(fault.kind, fault.amount, fault.form, time.time())
+        entry.wait_until = self._clock() + seconds
+        return error
+
+    async def _answer(
+        self,
+        request: Request,
+        entry: Entry,
+        fault: Fault | None,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        await asyncio.sleep(self._latency(entry, fault))
+        entry.answered = self._clock()
+        body = wire.completion(said(request, fault))
+        kind = fault.kind if fault else None
+        if kind is Kind.HTML:
+            await _send(writer, wire.html(200))
+        elif kind is Kind.ERROR_IN_SUCCESS:
+            await _send(writer, wire.response(200, wire.error_in_success()))
+        elif kind is Kind.MALFORMED:
+            await _send(writer, wire.response(200, wire.broken(body)))
+        elif fault is not None and kind in (Kind.CUT, Kind.STALL):
+            whole = wire.response(200, body)
+            await _send(writer, whole[: int(len(whole) * fault.position)])
+            if kind is Kind.STALL:
+                await self._hang(entry, reader, writer)
+            writer.close()
+        else:
+            await _send(writer, wire.response(200, body))
+
+    async def _stream(
+        self,
+        request: Request,
+        entry: Entry,
+        fault: Fault | None,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        answer = said(request, fault)
+        kind = fault.kind if fault else None
+        latency = self._latency(entry, fault)
+        if kind is Kind.HTML:
+            await asyncio.sleep(latency * _FIRST_TOKEN)
+            entry.answered = self._clock()
+            await _send(writer, wire.html(200))
+            return
+        entry.answered = self._clock()
+        await _send(writer, wire.STREAM_HEAD + wire.event(wire.role_event(answer)))
+        if kind is Kind.STALL:
+            await self._hang(entry, reader, writer)
+            return
+        contents = wire.content_events(answer)
+        pace = self._latency(entry, None) * (1 - _FIRST_TOKEN) / max(len(contents), 1)
+        await asyncio.sleep(latency - pace * len(contents))
+        if kind is Kind.ERROR_IN_SUCCESS:
+            await _send(writer, wire.event(wire.error_in_success()) + wire.STREAM_END)
+            return
+        events = [*contents, *wire.final_events(answer, with_usage=request.with_usage)]
+        if kind is Kind.MALFORMED:
+            events[len(contents) // 2] = wire.broken(events[len(contents) // 2])
+        cut = int(len(events) * fault.position) if fault is not None and kind is Kind.CUT else len(events)
+        for place, data in enumerate(events[:cut]):
+            await _send(writer, wire.event(data))
+            entry.content = entry.content or (place < len(contents) and not answer.refusal)
+            if place < len(contents):
+                await asyncio.sleep(pace)
+        if kind is Kind.CUT:
+            writer.close()
+            return
+        await _send(writer, wire.STREAM_END)
+
+    def _latency(self, entry: Entry, fault: Fault | None) -> float:
+        extra = fault.amount if fault is not None and fault.kind is Kind.SLOW else 0.0
+        return self._world.latency(self._index, -1 if entry.number is None else entry.number) + extra
+
+    async def _hang(self, entry: Entry, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(4096):
+            pass
+        entry.gone = True
+        writer.close()
+
+
+async def _send(writer: asyncio.StreamWriter, data: bytes) -> None:
+    if writer.is_closing():
+        raise ConnectionResetError
+    writer.write(data)
+    await writer.drain()
+
+
+async def _read(reader: asyncio.StreamReader) -> Request | None:
+    try:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    except asyncio.IncompleteReadError:
+        return None
+    headers = {
+        name.strip().lower(): value.strip()
+        for name, _, value in (line.partition(":") for line in head.split("\r\n")[1:])
+    }
+    body = await reader.readexactly(int(headers.get("content-length", "0")))
+    try:
+        asked = json.loads(body)
+    except ValueError:
+        asked = {}
+    key = headers.get("authorization", "").removeprefix("Bearer ")
+    return Request(key, body, asked if isinstance(asked, dict) else {})
+
+
+def _bound(port: int) -> socket.socket:
+    one = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    one.bind(("127.0.0.1", port))
+    return one
+
+
+async def _main(world: World) -> None:
+    clock, log = Clock(), list[Entry]()
+    providers = [Provider(world, index, clock, log) for index in range(len(PROVIDERS))]
+    running = [asyncio.ensure_future(provider.run()) for provider in providers]
+    print(json.dumps([provider.port for provider in providers]), flush=True)
+    clock.begin(float(await asyncio.to_thread(sys.stdin.readline)))
+    await asyncio.to_thread(sys.stdin.readline)  # closed when the last call has ended
+    for one in running:
+        one.cancel()
+    print(json.dumps([asdict(entry) for entry in log if entry.at >= 0]), flush=True)
+    os._exit(0)  # conversations that hang would have to be told one by one
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(make_world(sys.argv[2], int(sys.argv[1]), float(sys.argv[3]))))
