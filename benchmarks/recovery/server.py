@@ -110,6 +110,14 @@ class Provider:
                 await self._listen()
         await asyncio.Event().wait()
 
+    async def aclose(self) -> None:
+        """Stop serving, break off every conversation and give the port back."""
+        self._refuse()
+        for one in list(self._conversations):
+            one.cancel()
+        await asyncio.gather(*self._conversations, return_exceptions=True)
+        self._guard.close()
+
     async def _listen(self) -> None:
         self._listener = await asyncio.start_server(self._connected, sock=_bound(self.port), limit=1 << 22)
 
