@@ -69,7 +69,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=RATE, help="calls per second (default %(default)s)")
     parser.add_argument(
-        "--parallel", type=int, default=3, help="contestants that run at the same time (default %(default)s)"
+        "--parallel", type=int, default=2, help="contestants that run at the same time (default %(default)s)"
     )
     parser.add_argument("--no-overhead", action="store_true", help="leave the CPU of a healthy call out")
     return parser.parse_args()

@@ -241,15 +241,15 @@ _LONG: tuple[tuple[float, Size, Range], ...] = (
 _FEW_LONG = tuple((share / 5, size, tokens) for share, size, tokens in _LONG)
 
 SCENARIOS: Mapping[str, Scenario] = {
-    "healthy": Scenario("nothing goes wrong", 20, _healthy),
-    "storm": Scenario("429 and 503 with Retry-After in every form", 40, _storm),
-    "dead": Scenario("dead keys, unknown models, exhausted quotas", 40, _dead),
-    "errors": Scenario("bursts of 5xx, outages", 40, _errors),
-    "hangs": Scenario("providers that accept and never answer", 40, _hangs),
-    "slow": Scenario("slow first tokens", 40, _slow),
-    "context": Scenario("context windows, one of which cuts in silence", 40, _context, Mix(sizes=_LONG)),
-    "silent": Scenario("failures with status 200", 40, _silent, Mix(json=0.4, streamed=0.2)),
-    "cuts": Scenario("answers and streams cut anywhere", 40, _cuts, Mix(json=0.2, streamed=0.5)),
-    "filters": Scenario("content filters and refusals", 40, _filters),
-    "day": Scenario("a day with some of everything", 60, _day, Mix(sizes=_FEW_LONG)),
+    "healthy": Scenario("nothing goes wrong", 15, _healthy),
+    "storm": Scenario("429 and 503 with Retry-After in every form", 30, _storm),
+    "dead": Scenario("dead keys, unknown models, exhausted quotas", 30, _dead),
+    "errors": Scenario("bursts of 5xx, outages", 30, _errors),
+    "hangs": Scenario("providers that accept and never answer", 30, _hangs),
+    "slow": Scenario("slow first tokens", 30, _slow),
+    "context": Scenario("context windows, one of which cuts in silence", 30, _context, Mix(sizes=_LONG)),
+    "silent": Scenario("failures with status 200", 30, _silent, Mix(json=0.4, streamed=0.2)),
+    "cuts": Scenario("answers and streams cut anywhere", 30, _cuts, Mix(json=0.2, streamed=0.5)),
+    "filters": Scenario("content filters and refusals", 30, _filters),
+    "day": Scenario("a day with some of everything", 50, _day, Mix(sizes=_FEW_LONG)),
 }
