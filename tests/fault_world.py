@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from benchmarks.recovery.calls import Call, make_call
 from benchmarks.recovery.contestant import Endpoint
-from benchmarks.recovery.server import Clock, Entry, Provider
+from benchmarks.recovery.log import Entry
+from benchmarks.recovery.server import Clock, Provider
 from benchmarks.recovery.world import PROVIDERS, Episode, Kind, World
 
 

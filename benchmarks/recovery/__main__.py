@@ -7,6 +7,7 @@ own that do exactly the same. The world runs in real time. What is not installed
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
@@ -22,10 +23,10 @@ from typing import NoReturn
 from benchmarks.recovery.contestant import CONTESTANTS, contestant
 from benchmarks.recovery.drive import Driven, Outcome
 from benchmarks.recovery.judge import Verdict, judge, know_all
+from benchmarks.recovery.log import Entry
 from benchmarks.recovery.overhead import overhead
 from benchmarks.recovery.report import KNOWS_ALL, legend, summary, table
 from benchmarks.recovery.scenarios import RATE, SCENARIOS, make_world
-from benchmarks.recovery.server import Entry
 from benchmarks.recovery.world import World
 
 PEERS = Path(".venv/peers/bin/python")
@@ -46,17 +47,18 @@ def main() -> None:
         else:
             print(f"{name} is left out: {contestant(name).REQUIRES} is not installed")
     results: dict[str, dict[str, Verdict]] = {}
-    for scenario in options.scenario or SCENARIOS:
+    for seed, scenario in itertools.product(options.seed or [1], options.scenario or SCENARIOS):
         racing = [name for name in names if name != "bare" or scenario == "healthy"]
         if not racing:
             continue
-        world = make_world(scenario, options.seed, options.rate)
-        results[scenario] = {KNOWS_ALL: know_all(world)}
+        world = make_world(scenario, seed, options.rate)
+        verdicts = {KNOWS_ALL: know_all(world)}
         for first in range(0, len(racing), options.parallel):
             group = {name: python[name] for name in racing[first : first + options.parallel]}
-            results[scenario] |= _run(scenario, options.rate, world, group)
-        title = f"{scenario} (seed {options.seed}, {options.rate:g} calls/s): {SCENARIOS[scenario].title}"
-        print(f"\n{table(title, results[scenario])}", flush=True)
+            verdicts |= _run(scenario, options.rate, world, group)
+        title = f"{scenario} (seed {seed}, {options.rate:g} calls/s): {SCENARIOS[scenario].title}"
+        print(f"\n{table(title, verdicts)}", flush=True)
+        results[scenario if len(options.seed or [1]) == 1 else f"{scenario}-{seed}"] = verdicts
     print(f"\n{legend()}\n\n{summary(results)}", flush=True)
     if "cajanegra" in names and not options.no_overhead:
         print(f"\n{overhead()}")
@@ -66,7 +68,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.recovery", description=__doc__)
     parser.add_argument("--scenario", action="append", choices=list(SCENARIOS), help="default: all of them")
     parser.add_argument("--client", action="append", choices=list(CONTESTANTS), help="default: all of them")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", action="append", type=int, help="default: 1")
     parser.add_argument("--rate", type=float, default=RATE, help="calls per second (default %(default)s)")
     parser.add_argument(
         "--parallel", type=int, default=2, help="contestants that run at the same time (default %(default)s)"

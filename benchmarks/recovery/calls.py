@@ -11,14 +11,14 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Message = Mapping[str, Any]
 Size = Literal["small", "document", "conversation"]
 
 DEADLINE = 20.0
-"""Seconds that a call may take from its arrival."""
+"""Seconds that a call may take from its arrival, where it is not an impatient one."""
 
 WARM_UP = 90_000
 """Calls with this number or a higher one are made before the world begins."""
@@ -68,6 +68,8 @@ class Call:
         streamed: whether the answer is wanted piece by piece.
         messages: what is asked.
         essential_tokens: what is left of the prompt when all that may be dropped is dropped.
+        parameters: what else is asked for, and may be left out.
+        deadline: seconds that it may take from its arrival.
     """
 
     number: int
@@ -76,6 +78,8 @@ class Call:
     streamed: bool
     messages: Sequence[Message]
     essential_tokens: int
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    deadline: float = DEADLINE
 
     def is_right(self, text: str) -> bool:
         """Whether this is the answer, as an application would read it."""

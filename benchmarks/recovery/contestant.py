@@ -34,6 +34,11 @@ class Client(Protocol):
     async def aclose(self) -> None: ...
 
 
+def attempt_seconds(call: Call) -> float:
+    """What one attempt of a call may take: no longer than the call itself."""
+    return min(ATTEMPT_SECONDS, call.deadline)
+
+
 class _Module(Protocol):
     REQUIRES: str
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from benchmarks.recovery.calls import DEADLINE, WARM_UP, Call, make_call
+from benchmarks.recovery.calls import WARM_UP, Call, make_call
 from benchmarks.recovery.contestant import Client, Endpoint, contestant
 from benchmarks.recovery.scenarios import make_world
 from benchmarks.recovery.world import PROVIDERS
@@ -89,7 +89,7 @@ async def drive(client: Client, calls: Sequence[Call], begin: float) -> Driven:
 
 async def _make(client: Client, call: Call, begin: float) -> Outcome:
     outcome = Outcome(call.number, call.arrival)
-    until = begin + call.arrival + DEADLINE + GRACE
+    until = begin + call.arrival + call.deadline + GRACE
     try:
         async with asyncio.timeout_at(asyncio.get_running_loop().time() + until - time.monotonic()):
             text = await (_consume(client, call, outcome) if call.streamed else client.ask(call))

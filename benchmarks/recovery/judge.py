@@ -7,10 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.recovery.calls import DEADLINE
 from benchmarks.recovery.drive import Driven, Outcome
-from benchmarks.recovery.server import Entry
-from benchmarks.recovery.world import DEAD, ONLY_JSON, Kind, World
+from benchmarks.recovery.log import Entry
+from benchmarks.recovery.world import DEAD, Kind, World
 
 IN_FLIGHT = 0.1
 """Seconds after a provider's word for which requests are excused: they were under way already."""
@@ -21,9 +20,15 @@ LATE = 0.1
 PROBE_INTERVAL = 5.0
 """Seconds between two requests to a dead provider that are still probes."""
 
-NOT_RETRYABLE = frozenset({*DEAD, Kind.CONTENT_FILTER, Kind.WINDOW})
-"""Answers after which the same request must not come again: 400, 401, 403, 404, quota."""
-_CUTTING = frozenset({Kind.CUT, Kind.NO_FINISH, Kind.MALFORMED, *ONLY_JSON})
+NOT_RETRYABLE = DEAD | {
+    Kind.CONTENT_FILTER,
+    Kind.WINDOW,
+    Kind.TEMPERATURE,
+    Kind.MAX_TOKENS,
+    Kind.NO_SCHEMA,
+}
+"""Answers after which the same request must not come again: 400, 401, 402, 403, 404, quota."""
+_CUTTING = frozenset({Kind.CUT, Kind.STALL, Kind.NO_FINISH, Kind.MALFORMED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,8 @@ def judge(world: World, driven: Driven, log: Sequence[Entry]) -> Verdict:
     """The verdict on one contestant in one world."""
     entries = sorted(log, key=lambda entry: entry.at)
     possible = {call.number for call in world.calls if world.earliest(call) is not None}
-    in_time = [one for one in driven.outcomes if one.right and one.finished <= one.arrival + DEADLINE + LATE]
+    until = {call.number: call.arrival + call.deadline + LATE for call in world.calls}
+    in_time = [one for one in driven.outcomes if one.right and one.finished <= until[one.number]]
     served = {one.number for one in in_time}
     told = {one.number for one in driven.outcomes if _was_told(one, entries)}
     times = sorted(one.finished - one.arrival for one in in_time)
@@ -93,7 +99,7 @@ def judge(world: World, driven: Driven, log: Sequence[Entry]) -> Verdict:
         retry_after=_count_early(entries),
         repeated=_count_repeated(entries),
         dead=_count_dead(world, entries),
-        overruns=sum(one.finished > one.arrival + DEADLINE + LATE for one in driven.outcomes),
+        overruns=sum(one.finished > until[one.number] for one in driven.outcomes),
         cpu_ms=driven.cpu_ms,
         lag_ms=driven.lag_ms,
         errors=_counted(one.error for one in driven.outcomes if one.error),

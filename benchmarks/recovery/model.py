@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.recovery import wire
 from benchmarks.recovery.calls import Message, answer_to, text_of, tokens_of
-from benchmarks.recovery.world import Fault, Kind
+from benchmarks.recovery.world import Fault, Kind, Shape
 
 _REFUSAL = "I'm sorry, but I can't help with that."
 
@@ -35,6 +35,16 @@ class Request:
     def with_usage(self) -> bool:
         options = self.asked.get("stream_options")
         return isinstance(options, dict) and options.get("include_usage") is True
+
+    @property
+    def shape(self) -> Shape:
+        longest = self.asked.get("max_tokens") or self.asked.get("max_completion_tokens")
+        return Shape(
+            tokens_of(self.messages),
+            self.as_json,
+            "temperature" in self.asked,
+            longest if isinstance(longest, int) else 0,
+        )
 
     @property
     def as_json(self) -> bool:

@@ -92,7 +92,7 @@ def _of_ours(scenario: str, ours: Verdict) -> list[tuple[str, str, bool]]:
         ("dead asked beyond probes: 0", str(ours.dead), ours.dead == 0),
         ("overruns: 0", str(ours.overruns), ours.overruns == 0),
     ]
-    if scenario in LIMITED_SCENARIOS:
+    if scenario.partition("-")[0] in LIMITED_SCENARIOS:
         met = ours.attempts <= ATTEMPTS_WHERE_LIMITED
         rows.append((f"attempts per call <= {ATTEMPTS_WHERE_LIMITED}", f"{ours.attempts:.3f}", met))
     return rows
@@ -103,10 +103,10 @@ def summary(results: Mapping[str, Mapping[str, Verdict]]) -> str:
     names = list(dict.fromkeys(name for verdicts in results.values() for name in verdicts))
     names = [name for name in names if name not in (KNOWS_ALL, "bare")]
     lines = ["Summary: served %, and wrong answers accepted % of all calls, where there were any"]
-    lines.append(f"{'':12}" + "".join(f"{name:>16}" for name in names))
+    lines.append(f"{'':14}" + "".join(f"{name:>16}" for name in names))
     for scenario, verdicts in results.items():
         cells = [_cell(verdicts.get(name)) for name in names]
-        lines.append(f"{scenario:12}" + "".join(f"{cell:>16}" for cell in cells))
+        lines.append(f"{scenario:14}" + "".join(f"{cell:>16}" for cell in cells))
     found = goals(results)
     missed = [row for row in found if not row[2]]
     lines += ["", f"Goals: {len(found) - len(missed)} of {len(found)} met"]

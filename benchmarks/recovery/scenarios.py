@@ -12,6 +12,10 @@ from benchmarks.recovery.world import LIMITED, RETRY_AFTER_FORMS, SILENT, Episod
 RATE = 25.0
 """Calls that arrive each second, answered or not."""
 
+_IMPATIENT = 0.04
+"""Seconds: less than the fastest provider takes."""
+_FORMS = (*RETRY_AFTER_FORMS, "")
+
 Range = tuple[float, float]
 T = TypeVar("T")
 
@@ -24,6 +28,10 @@ class Mix:
     streamed: float = 0.25
     sizes: tuple[tuple[float, Size, Range], ...] = ()
     """Share, size and range of tokens; the other calls are small."""
+    particular: float = 0.0
+    """Share of the calls with a temperature and a large ``max_tokens``."""
+    impatient: float = 0.0
+    """Share of the calls with a deadline in which nobody can answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,7 @@ def _call(seed: int, number: int, arrival: float, mix: Mix) -> Call:
         if 0 <= drawn < share:
             size, tokens = one, _between(between, seed, "tokens", number)
         drawn -= share
-    return make_call(
+    call = make_call(
         seed,
         number,
         arrival,
@@ -70,6 +78,11 @@ def _call(seed: int, number: int, arrival: float, mix: Mix) -> Call:
         size=size,
         tokens=int(tokens),
     )
+    if chance(seed, "particular", number) < mix.particular:
+        call = replace(call, parameters={"temperature": 0.2, "max_tokens": 20_000})
+    if chance(seed, "impatient", number) < mix.impatient:
+        call = replace(call, deadline=_IMPATIENT)
+    return call
 
 
 def _between(limits: Range, *parts: object) -> float:
@@ -111,19 +124,22 @@ def _limit(provider: int, start: float, end: float, seed: int) -> Episode:
     kind = Kind.OVERLOADED if chance(*draw, "kind") < 0.2 else Kind.RATE_LIMIT
     short = chance(*draw, "short") < 0.3  # comes back to another limit
     amount = max((end - start) / 2, 1.0) if short else 0.0
-    return Episode(provider, start, end, (kind,), amount=amount, form=_pick(RETRY_AFTER_FORMS, *draw, "form"))
+    return Episode(provider, start, end, (kind,), amount=amount, form=_pick(_FORMS, *draw, "form"))
 
 
 def _dead(seed: int, seconds: float) -> list[Episode]:
     """Keys, models and quotas die one after the other; two at once, never all three."""
     kinds = (Kind.DEAD_KEY, Kind.QUOTA, Kind.UNKNOWN_MODEL, Kind.FORBIDDEN)
+    forms = {Kind.QUOTA: ("", "balance"), Kind.UNKNOWN_MODEL: ("", "ollama")}
     turn = int(chance(seed, "dead") * len(kinds))
     spans: tuple[Range, ...] = ((0.08, 0.55), (0.25, 0.75), (0.62, 0.92))
     episodes = []
     for provider, (start, end) in enumerate(spans):
         shift = _between((-0.02, 0.02), seed, "dead", provider)
         kind = kinds[(turn + provider) % len(kinds)]
-        episodes.append(Episode(provider, (start + shift) * seconds, (end + shift) * seconds, (kind,)))
+        form = _pick(forms.get(kind, ("",)), seed, "dead form", provider)
+        begin, until = (start + shift) * seconds, (end + shift) * seconds
+        episodes.append(Episode(provider, begin, until, (kind,), form=form))
     return episodes
 
 
@@ -146,6 +162,26 @@ def _errors(seed: int, seconds: float) -> list[Episode]:
     return episodes
 
 
+def _blackout(seed: int, seconds: float) -> list[Episode]:
+    """All providers at once: down for eight seconds, and later limited for nine."""
+    down = _between((0.08, 0.18), seed, "down") * seconds
+    kinds = ((Kind.UNAVAILABLE,), (Kind.REFUSED,), (Kind.SERVER_ERROR, Kind.RESET))
+    turn = int(chance(seed, "blackout") * 3)
+    episodes = [Episode(p, down, down + 8, kinds[(p + turn) % 3]) for p in range(3)]
+    limited = _between((0.62, 0.7), seed, "limited") * seconds
+    for provider in range(3):
+        form = _pick(RETRY_AFTER_FORMS, seed, "blackout form", provider)
+        episodes.append(Episode(provider, limited, limited + 9, (Kind.RATE_LIMIT,), form=form))
+    return episodes
+
+
+def _parameters(seed: int, seconds: float) -> list[Episode]:
+    """Each provider rejects something else of what is asked for; without it, it answers."""
+    kinds = (Kind.TEMPERATURE, Kind.MAX_TOKENS, Kind.NO_SCHEMA)
+    turn = int(chance(seed, "parameters") * 3)
+    return [Episode(p, 0, seconds * 10, (kinds[(p + turn) % 3],), amount=16_384) for p in range(3)]
+
+
 def _hangs(seed: int, seconds: float) -> list[Episode]:
     """A provider accepts and never answers, or stops answering after its head; never the last one."""
     episodes = []
@@ -158,9 +194,14 @@ def _hangs(seed: int, seconds: float) -> list[Episode]:
 
 
 def _slow(seed: int, seconds: float) -> list[Episode]:
-    """First tokens after seconds: bearable ones, and ones beyond any patience."""
+    """First tokens after seconds: bearable ones, and ones beyond any patience; once everybody is slow."""
+    everybody = _between((0.4, 0.5), seed, "everybody") * seconds
+    together = [
+        Episode(p, everybody, everybody + 6, (Kind.SLOW,), amount=_between((2, 4), seed, "everybody", p))
+        for p in range(3)
+    ]
     shapes: tuple[tuple[Range, Range, Range], ...] = (((5, 9), (4, 8), (1, 9)), ((3, 6), (8, 14), (1, 9)))
-    return [
+    return together + [
         Episode(provider, start, end, (Kind.SLOW,), amount=_between(amount, seed, "slow", provider, start))
         for provider, (length, gap, amount) in enumerate(shapes)
         for start, end in _windows(length, gap, seconds, seed, "slow", provider)
@@ -187,7 +228,8 @@ def _silent(_seed: int, seconds: float) -> list[Episode]:
 
 
 def _cuts(_seed: int, seconds: float) -> list[Episode]:
-    return _some((Kind.CUT,), (0.25, 0.15, 0.05), seconds)
+    """Now and then an answer does not break off but stops coming."""
+    return _some((Kind.STALL,), (0.01, 0.01, 0.01), seconds) + _some((Kind.CUT,), (0.25, 0.15, 0.05), seconds)
 
 
 def _filters(_seed: int, seconds: float) -> list[Episode]:
@@ -205,7 +247,7 @@ def _day(seed: int, seconds: float) -> list[Episode]:
             episodes.append(_trouble(provider, start, end, seed, number))
     episodes += [replace(episode, share=episode.share / 5) for episode in _silent(seed, seconds)]
     episodes += [replace(episode, share=episode.share / 5) for episode in _filters(seed, seconds)]
-    return episodes + _context(seed, seconds)
+    return episodes + _context(seed, seconds) + _parameters(seed, seconds)
 
 
 def _trouble(provider: int, start: float, end: float, seed: int, number: int) -> Episode:
@@ -245,11 +287,16 @@ SCENARIOS: Mapping[str, Scenario] = {
     "storm": Scenario("429 and 503 with Retry-After in every form", 30, _storm),
     "dead": Scenario("dead keys, unknown models, exhausted quotas", 30, _dead),
     "errors": Scenario("bursts of 5xx, outages", 30, _errors),
+    "blackout": Scenario("all providers down, then all limited", 30, _blackout),
     "hangs": Scenario("providers that accept and never answer", 30, _hangs),
     "slow": Scenario("slow first tokens", 30, _slow),
     "context": Scenario("context windows, one of which cuts in silence", 30, _context, Mix(sizes=_LONG)),
+    "parameters": Scenario("parameters that are rejected", 30, _parameters, Mix(particular=0.4)),
+    "impatient": Scenario("callers who wait for 40 ms, beside others", 30, _healthy, Mix(impatient=0.3)),
     "silent": Scenario("failures with status 200", 30, _silent, Mix(json=0.4, streamed=0.2)),
     "cuts": Scenario("answers and streams cut anywhere", 30, _cuts, Mix(json=0.2, streamed=0.5)),
     "filters": Scenario("content filters and refusals", 30, _filters),
-    "day": Scenario("a day with some of everything", 50, _day, Mix(sizes=_FEW_LONG)),
+    "day": Scenario(
+        "a day with some of everything", 50, _day, Mix(sizes=_FEW_LONG, particular=0.1, impatient=0.02)
+    ),
 }

@@ -16,47 +16,17 @@ import os
 import socket
 import sys
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 
 from benchmarks.recovery import wire
-from benchmarks.recovery.calls import number_of, tokens_of
+from benchmarks.recovery.calls import number_of
+from benchmarks.recovery.log import Entry
 from benchmarks.recovery.model import Request, said
 from benchmarks.recovery.scenarios import make_world
-from benchmarks.recovery.world import ERROR_SECONDS, LIMITED, PROVIDERS, Fault, Kind, World
+from benchmarks.recovery.world import ERROR_SECONDS, LIMITED, PROVIDERS, Fault, Kind, Shape, World
 
 _FIRST_TOKEN = 0.5
 """Part of the time of an answer that passes before its first token."""
-
-
-@dataclass(slots=True)
-class Entry:
-    """One request as a provider saw it.
-
-    Attributes:
-        provider: index of the provider.
-        key: the key that it came with.
-        number: the call that it belongs to, as far as the prompt still tells.
-        at: when it came, seconds from the beginning of the world.
-        body: digest of the body.
-        streamed: whether the answer was wanted piece by piece.
-        fault: what it met; empty where it was answered.
-        answered: when the answer, or the head of a stream, was on its way; ``None`` where none was.
-        wait_until: when the provider said to come back.
-        content: whether a stream brought content.
-        gone: whether the client closed the connection before it was answered in full.
-    """
-
-    provider: int
-    key: str
-    number: int | None
-    at: float
-    body: str
-    streamed: bool
-    fault: str = ""
-    answered: float | None = None
-    wait_until: float | None = None
-    content: bool = False
-    gone: bool = False
 
 
 class Clock:
@@ -167,12 +137,12 @@ class Provider:
     async def _serve(
         self, request: Request, entry: Entry, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        tokens = tokens_of(request.messages)
+        shape = request.shape
         limit = self._limit_in_force(entry)
-        fault = limit or self._fault(entry, tokens, as_json=request.as_json)
+        fault = limit or self._fault(entry, shape)
         model = str(request.asked.get("model", ""))
         entry.fault = fault.kind if fault else ""
-        if fault is not None and (error := self._error(fault, entry, model, tokens)):
+        if fault is not None and (error := self._error(fault, entry, model, shape)):
             if limit is None and entry.wait_until is not None:
                 self._limit = (entry.wait_until, fault)
             await asyncio.sleep(ERROR_SECONDS)
@@ -195,15 +165,16 @@ class Provider:
         until, limit = self._limit
         return replace(limit, amount=until - entry.at) if entry.at < until else None
 
-    def _fault(self, entry: Entry, tokens: int, *, as_json: bool) -> Fault | None:
+    def _fault(self, entry: Entry, shape: Shape) -> Fault | None:
         number = -1 if entry.number is None else entry.number
-        return self._world.fault(self._index, entry.at, number, tokens=tokens, as_json=as_json)
+        return self._world.fault(self._index, entry.at, number, shape)
 
-    def _error(self, fault: Fault, entry: Entry, model: str, tokens: int) -> bytes | None:
+    def _error(self, fault: Fault, entry: Entry, model: str, shape: Shape) -> bytes | None:
         if fault.kind not in LIMITED:
-            return wire.refusal_to_serve(fault, model, tokens)
+            return wire.refusal_to_serve(fault, model, shape)
         error, seconds = wire.limited(fault.kind, fault.amount, fault.form, time.time())
-        entry.wait_until = self._clock() + seconds
+        if seconds is not None:
+            entry.wait_until = self._clock() + seconds
         return error
 
     async def _answer(
@@ -251,10 +222,13 @@ class Provider:
             return
         entry.answered = self._clock()
         await _send(writer, wire.STREAM_HEAD + wire.event(wire.role_event(answer)))
-        if kind is Kind.STALL:
+        contents = wire.content_events(answer)
+        if fault is not None and kind is Kind.STALL:
+            before = contents[: int(len(contents) * fault.position)]
+            entry.content = bool(before)
+            await _send(writer, b"".join(wire.event(data) for data in before))
             await self._hang(entry, reader, writer)
             return
-        contents = wire.content_events(answer)
         pace = self._latency(entry, None) * (1 - _FIRST_TOKEN) / max(len(contents), 1)
         await asyncio.sleep(latency - pace * len(contents))
         if kind is Kind.ERROR_IN_SUCCESS:

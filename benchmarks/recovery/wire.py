@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any
 
-from benchmarks.recovery.world import Fault, Kind
+from benchmarks.recovery.world import Fault, Kind, Shape
 
 _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found"}
 _PIECES = 8
@@ -135,50 +135,61 @@ def broken(data: bytes) -> bytes:
     return data[: max(len(data) * 6 // 10, 1)]
 
 
-_ERRORS: Mapping[Kind, tuple[int, str, str, str]] = {
-    Kind.QUOTA: (
-        429,
-        "insufficient_quota",
-        "insufficient_quota",
+_INVALID = "invalid_request_error"
+_ERRORS: Mapping[tuple[Kind, str], tuple[int, str, str | None, str]] = {
+    (Kind.QUOTA, ""): (
+        *(429, "insufficient_quota", "insufficient_quota"),
         "You exceeded your current quota, please check your plan and billing details.",
     ),
-    Kind.DEAD_KEY: (401, "invalid_request_error", "invalid_api_key", "Incorrect API key provided."),
-    Kind.FORBIDDEN: (
-        403,
-        "invalid_request_error",
-        "permission_denied",
+    (Kind.QUOTA, "balance"): (402, "unknown_error", _INVALID, "Insufficient Balance"),
+    (Kind.DEAD_KEY, ""): (401, _INVALID, "invalid_api_key", "Incorrect API key provided."),
+    (Kind.FORBIDDEN, ""): (
+        *(403, _INVALID, "permission_denied"),
         "Your project does not have access to this model.",
     ),
-    Kind.UNKNOWN_MODEL: (
-        404,
-        "invalid_request_error",
-        "model_not_found",
+    (Kind.UNKNOWN_MODEL, ""): (
+        *(404, _INVALID, "model_not_found"),
         "The model `{model}` does not exist or you do not have access to it.",
     ),
-    Kind.SERVER_ERROR: (
-        500,
-        "server_error",
-        "internal_error",
+    (Kind.SERVER_ERROR, ""): (
+        *(500, "server_error", "internal_error"),
         "The server had an error while processing your request.",
     ),
-    Kind.UNAVAILABLE: (503, "server_error", "service_unavailable", "The service is temporarily unavailable."),
-    Kind.CONTENT_FILTER: (
-        400,
-        "invalid_request_error",
-        "content_filter",
+    (Kind.UNAVAILABLE, ""): (503, "server_error", None, "The service is temporarily unavailable."),
+    (Kind.CONTENT_FILTER, ""): (
+        *(400, _INVALID, "content_filter"),
         "The response was filtered due to the prompt triggering the content management policy.",
     ),
-    Kind.WINDOW: (
-        400,
-        "invalid_request_error",
-        "context_length_exceeded",
-        "This model's maximum context length is {window} tokens, however your messages have {tokens} tokens.",
+    (Kind.WINDOW, ""): (
+        *(400, _INVALID, "context_length_exceeded"),
+        "This model's maximum context length is {limit} tokens, however your messages have {tokens} tokens.",
     ),
+    (Kind.TEMPERATURE, ""): (
+        *(400, _INVALID, "unsupported_value"),
+        "Unsupported value: 'temperature' does not support this value. Only the default (1) is supported.",
+    ),
+    (Kind.MAX_TOKENS, ""): (
+        *(400, _INVALID, "invalid_value"),
+        "max_tokens is too large: {max_tokens}. This model supports at most {limit} completion tokens.",
+    ),
+    (Kind.NO_SCHEMA, ""): (
+        *(400, _INVALID, None),
+        "Invalid parameter: 'response_format' of type 'json_schema' is not supported with this model.",
+    ),
+}
+"""By kind and form: status, type, code, message."""
+_PARAMETERS = {
+    Kind.WINDOW: "messages",
+    Kind.TEMPERATURE: "temperature",
+    Kind.MAX_TOKENS: "max_tokens",
+    Kind.NO_SCHEMA: "response_format",
 }
 
 
-def _error(kind: str, code: str, message: str) -> bytes:
-    return json.dumps({"error": {"message": message, "type": kind, "param": None, "code": code}}).encode()
+def _error(kind: str, code: str | None, message: str, parameter: str | None = None) -> bytes:
+    return json.dumps(
+        {"error": {"message": message, "type": kind, "param": parameter, "code": code}}
+    ).encode()
 
 
 def error_in_success() -> bytes:
@@ -186,32 +197,36 @@ def error_in_success() -> bytes:
     return _error("server_error", "service_unavailable", "The upstream provider is temporarily unavailable.")
 
 
-def refusal_to_serve(fault: Fault, model: str, tokens: int) -> bytes | None:
+def refusal_to_serve(fault: Fault, model: str, shape: Shape) -> bytes | None:
     """The whole response where a fault is an error with a status of its own; else ``None``."""
     if fault.kind is Kind.BAD_GATEWAY:
         return html(502)
-    if fault.kind not in _ERRORS:
+    if fault.kind is Kind.UNKNOWN_MODEL and fault.form == "ollama":
+        return response(404, json.dumps({"error": f"model '{model}' not found"}).encode())
+    found = _ERRORS.get((fault.kind, fault.form))
+    if found is None:
         return None
-    status, kind, code, message = _ERRORS[fault.kind]
-    text = message.format(model=model, window=int(fault.amount), tokens=tokens)
-    return response(status, _error(kind, code, text))
+    status, kind, code, message = found
+    text = message.format(
+        model=model, limit=int(fault.amount), tokens=shape.tokens, max_tokens=shape.max_tokens
+    )
+    return response(status, _error(kind, code, text, _PARAMETERS.get(fault.kind)))
 
 
-def limited(kind: Kind, seconds: float, form: str, now: float) -> tuple[bytes, float]:
+def limited(kind: Kind, seconds: float, form: str, now: float) -> tuple[bytes, float | None]:
     """A response that says when to come back, and in how many seconds a client may, as it reads it.
 
     Args:
         kind: a rate limit or an overload.
         seconds: what the provider means.
-        form: how it says so.
+        form: how it says so; without one it does not.
         now: the time of day, seconds since 1970.
     """
-    headers: dict[str, str] = {}
     status, code = (429, "rate_limit_exceeded") if kind is Kind.RATE_LIMIT else (503, "overloaded")
-    text = "Rate limit reached" if kind is Kind.RATE_LIMIT else "The model is overloaded"
-    milliseconds = math.ceil(seconds * 1000)
-    told = milliseconds / 1000
-    extra: Sequence[Mapping[str, str]] = ()
+    text = "Rate limit reached for requests" if kind is Kind.RATE_LIMIT else "The model is overloaded"
+    headers: dict[str, str] = {}
+    error: dict[str, Any] = {"message": f"{text}.", "type": "requests", "param": None, "code": code}
+    told = math.ceil(seconds * 1000) / 1000
     if form == "seconds":
         told = math.ceil(seconds)
         headers["retry-after"] = str(told)
@@ -220,13 +235,17 @@ def limited(kind: Kind, seconds: float, form: str, now: float) -> tuple[bytes, f
         told = until - now
         headers["retry-after"] = formatdate(until, usegmt=True)
     elif form == "milliseconds":
-        headers["retry-after-ms"] = str(milliseconds)
+        headers["retry-after-ms"] = str(round(told * 1000))
     elif form == "body":
-        text += f" for requests per minute. Please try again in {told:.3f}s."
+        error["message"] = f"{text} per min (RPM): Limit 500, Used 500. Please try again in {told:.3f}s."
     elif form == "gemini":
-        kinds = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{told:.3f}s"}
-        extra = [kinds]
-    error: dict[str, Any] = {"message": text, "type": "requests", "param": None, "code": code}
-    if extra:
-        error |= {"status": "RESOURCE_EXHAUSTED", "code": status, "details": extra}
-    return response(status, json.dumps({"error": error}).encode(), headers), told
+        # Gemini speaks of a quota where it means a rate limit, and says how long.
+        error |= {
+            "message": "You exceeded your current quota, please check your plan and billing details. "
+            f"Please retry in {told:.3f}s.",
+            "status": "RESOURCE_EXHAUSTED",
+            "code": status,
+            "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{told:.3f}s"}],
+        }
+    body = json.dumps({"error": error}).encode()
+    return response(status, body, headers), told if form else None

@@ -40,6 +40,9 @@ class Kind(StrEnum):
     SLOW = "slow"
     WINDOW = "window"
     TRUNCATING = "truncating"
+    TEMPERATURE = "temperature"
+    MAX_TOKENS = "max_tokens"
+    NO_SCHEMA = "no_schema"
     CONTENT_FILTER = "content_filter"
     FILTERED = "filtered"
     EMPTY = "empty"
@@ -59,7 +62,7 @@ LIMITED = frozenset({Kind.RATE_LIMIT, Kind.OVERLOADED})
 """They say when to come back."""
 DEAD = frozenset({Kind.QUOTA, Kind.DEAD_KEY, Kind.FORBIDDEN, Kind.UNKNOWN_MODEL})
 """They will not serve anybody until somebody mends them."""
-ONLY_JSON = frozenset({Kind.NOT_JSON, Kind.WRONG_SCHEMA, Kind.FENCED_JSON, Kind.CUT_AT_LIMIT})
+ONLY_JSON = frozenset({Kind.NOT_JSON, Kind.WRONG_SCHEMA, Kind.FENCED_JSON, Kind.CUT_AT_LIMIT, Kind.NO_SCHEMA})
 SILENT = (
     Kind.EMPTY,
     Kind.NO_FINISH,
@@ -75,6 +78,7 @@ SILENT = (
 )
 """Failures that come with status 200."""
 RETRY_AFTER_FORMS = ("seconds", "date", "milliseconds", "body", "gemini")
+"""How a limit says when to come back; without a form it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +92,8 @@ class Episode:
         kinds: what is wrong; where there are several, each request meets one of them.
         share: of the requests that meet it.
         sticky: whether a call that met it meets it every time.
-        amount: longest Retry-After that is announced, seconds to the first token, or window in tokens.
-        form: how the Retry-After is announced.
+        amount: longest Retry-After that is announced, seconds to the first token, or a limit in tokens.
+        form: how it is said, where there are several ways.
     """
 
     provider: int
@@ -100,6 +104,33 @@ class Episode:
     sticky: bool = False
     amount: float = 0.0
     form: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What of a request a provider may take offence at.
+
+    Attributes:
+        tokens: size of the prompt.
+        as_json: whether it asks for JSON by a schema.
+        temperature: whether it sets one.
+        max_tokens: longest answer that it asks for; 0 where it does not say.
+    """
+
+    tokens: int
+    as_json: bool
+    temperature: bool = False
+    max_tokens: int = 0
+
+    def offends(self, kind: Kind, limit: float) -> bool:
+        """Whether a provider with such a flaw has anything against this request."""
+        if kind in ONLY_JSON:
+            return self.as_json
+        if kind in (Kind.WINDOW, Kind.TRUNCATING):
+            return self.tokens > limit
+        if kind is Kind.MAX_TOKENS:
+            return self.max_tokens > limit
+        return self.temperature if kind is Kind.TEMPERATURE else True
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +160,8 @@ class World:
     seconds: float
     """How long calls arrive; the world stays as it is at its end."""
 
-    def fault(self, provider: int, at: float, number: int, *, tokens: int, as_json: bool) -> Fault | None:
-        """What a request of that many tokens meets at that time, or ``None`` where it is answered."""
+    def fault(self, provider: int, at: float, number: int, shape: Shape) -> Fault | None:
+        """What a request of that call meets at that time, or ``None`` where it is answered."""
         if at < 0:
             return None
         for index, episode in enumerate(self.episodes):
@@ -139,12 +170,10 @@ class World:
             draw = (self.seed, index, number, 0 if episode.sticky else int(at / _SLOT))
             if episode.share < 1 and chance(*draw) >= episode.share:
                 continue
-            kinds = [kind for kind in episode.kinds if as_json or kind not in ONLY_JSON]
+            kinds = [kind for kind in episode.kinds if shape.offends(kind, episode.amount)]
             if not kinds:
                 continue
             kind = kinds[int(chance(*draw, "kind") * len(kinds))]
-            if kind in (Kind.WINDOW, Kind.TRUNCATING) and tokens <= episode.amount:
-                continue
             amount = episode.amount
             if kind in LIMITED:
                 amount = min(amount or DEADLINE, episode.end - at)
@@ -162,7 +191,7 @@ class World:
 
     def earliest(self, call: Call) -> float | None:
         """When a client that knows everything has the right answer; ``None``: never in time."""
-        deadline, at = call.arrival + DEADLINE, call.arrival
+        deadline, at = call.arrival + call.deadline, call.arrival
         best = deadline
         found = False
         while at < best:
@@ -174,7 +203,7 @@ class World:
         return best if found else None
 
     def _finish(self, provider: int, at: float, call: Call) -> float | None:
-        fault = self.fault(provider, at, call.number, tokens=call.essential_tokens, as_json=call.as_json)
+        fault = self.fault(provider, at, call.number, Shape(call.essential_tokens, call.as_json))
         finish = at + self.latency(provider, call.number)
         if fault is not None:
             if fault.kind is not Kind.SLOW:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -26,7 +27,7 @@ STATUSES = {
     Kind.UNKNOWN_MODEL: (404, "model_not_found"),
     Kind.SERVER_ERROR: (500, "internal_error"),
     Kind.BAD_GATEWAY: (502, "<html>"),
-    Kind.UNAVAILABLE: (503, "service_unavailable"),
+    Kind.UNAVAILABLE: (503, "temporarily unavailable"),
     Kind.CONTENT_FILTER: (400, "content_filter"),
 }
 
@@ -39,7 +40,11 @@ class Asking:
         self._endpoint = endpoint
 
     async def post(self, one: Call) -> tuple[int, dict[str, str], str]:
-        body: dict[str, Any] = {"model": self._endpoint.model, "messages": one.messages}
+        body: dict[str, Any] = {
+            "model": self._endpoint.model,
+            "messages": one.messages,
+            **one.parameters,
+        }
         if one.as_json:
             body["response_format"] = RESPONSE_FORMAT
         if one.streamed:
@@ -100,6 +105,34 @@ def test_errors_have_their_status_and_code(kind: Kind) -> None:
             assert STATUSES[kind][1] in body
             assert (await ask(served, call(), provider=1))[0] == 200
         assert served.log[0].fault == kind
+
+    asyncio.run(scenario())
+
+
+def test_a_limit_may_say_nothing() -> None:
+    async def scenario() -> None:
+        async with serving(world_with(always(Kind.RATE_LIMIT))) as served:
+            status, headers, body = await ask(served, call())
+            assert (status, "retry-after" in headers, "again in" in body) == (429, False, False)
+        assert served.log[0].wait_until is None
+
+    asyncio.run(scenario())
+
+
+def test_a_provider_names_the_parameter_that_it_rejects() -> None:
+    one = dataclasses.replace(call(as_json=True), parameters={"temperature": 0.2, "max_tokens": 20_000})
+    kinds = {
+        Kind.TEMPERATURE: "temperature",
+        Kind.MAX_TOKENS: "max_tokens",
+        Kind.NO_SCHEMA: "response_format",
+    }
+
+    async def scenario() -> None:
+        for kind, parameter in kinds.items():
+            async with serving(world_with(always(kind, amount=16_384))) as served:
+                status, _headers, body = await ask(served, one)
+                assert (status, json.loads(body)["error"]["param"]) == (400, parameter)
+                assert (await ask(served, call()))[0] == 200
 
     asyncio.run(scenario())
 

@@ -39,7 +39,11 @@ async def connect(endpoints: Sequence[Endpoint]) -> Client:
             await session.close()
 
     def _body(call: Call) -> dict[str, Any]:
-        body: dict[str, Any] = {"model": endpoint.model, "messages": call.messages}
+        body: dict[str, Any] = {
+            "model": endpoint.model,
+            "messages": call.messages,
+            **call.parameters,
+        }
         return {**body, "response_format": RESPONSE_FORMAT} if call.as_json else body
 
     return Bare()

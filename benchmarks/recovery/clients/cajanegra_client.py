@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.recovery.calls import DEADLINE, RESPONSE_FORMAT, Call
 from benchmarks.recovery.contestant import ATTEMPT_SECONDS, Client, Endpoint
@@ -39,14 +40,13 @@ async def connect(endpoints: Sequence[Endpoint]) -> Client:
 
     class Cajanegra:
         async def ask(self, call: Call) -> str:
+            arguments: dict[str, Any] = {"timeout": call.deadline, **call.parameters}
             if call.as_json:
-                reply = await ai.chat(messages=call.messages, response_format=RESPONSE_FORMAT)
-            else:
-                reply = await ai.chat(messages=call.messages)
-            return reply.text
+                arguments["response_format"] = RESPONSE_FORMAT
+            return (await ai.chat(messages=call.messages, **arguments)).text
 
         async def stream(self, call: Call) -> AsyncIterator[str]:
-            async with ai.stream(messages=call.messages) as chunks:
+            async with ai.stream(messages=call.messages, timeout=call.deadline, **call.parameters) as chunks:
                 async for chunk in chunks:
                     yield chunk.text
 

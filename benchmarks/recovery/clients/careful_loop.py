@@ -17,7 +17,7 @@ from email.utils import parsedate_to_datetime
 from importlib import import_module
 from typing import Any
 
-from benchmarks.recovery.calls import DEADLINE, RESPONSE_FORMAT, Call
+from benchmarks.recovery.calls import RESPONSE_FORMAT, Call
 from benchmarks.recovery.contestant import ATTEMPT_SECONDS, Client, Endpoint
 
 REQUIRES = "openai"
@@ -68,7 +68,7 @@ class _Loop:
         return "".join([text async for text in self.stream(call)])
 
     async def stream(self, call: Call) -> AsyncIterator[str]:
-        deadline = time.monotonic() + DEADLINE
+        deadline = time.monotonic() + call.deadline
         barred: set[str] = set()
         while state := self._next(barred):
             wait = state.not_before - time.monotonic()
@@ -101,7 +101,11 @@ class _Loop:
         return min(left, key=lambda state: max(state.not_before - now, 0), default=None)
 
     async def _attempt(self, state: _State, call: Call) -> AsyncIterator[str]:
-        arguments: dict[str, Any] = {"model": state.endpoint.model, "messages": call.messages}
+        arguments: dict[str, Any] = {
+            "model": state.endpoint.model,
+            "messages": call.messages,
+            **call.parameters,
+        }
         if call.as_json:
             arguments["response_format"] = RESPONSE_FORMAT
         if call.streamed:

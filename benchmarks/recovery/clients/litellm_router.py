@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Sequence
 from importlib import import_module
 from typing import Any
 
-from benchmarks.recovery.calls import DEADLINE, RESPONSE_FORMAT, Call
-from benchmarks.recovery.contestant import ATTEMPT_SECONDS, Client, Endpoint
+from benchmarks.recovery.calls import RESPONSE_FORMAT, Call
+from benchmarks.recovery.contestant import ATTEMPT_SECONDS, Client, Endpoint, attempt_seconds
 
 REQUIRES = "litellm"
 
@@ -45,12 +45,12 @@ async def connect(endpoints: Sequence[Endpoint]) -> Client:
 
     class LiteLLM:
         async def ask(self, call: Call) -> str:
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(call.deadline):
                 answer = await router.acompletion(**_arguments(call))
             return answer.choices[0].message.content or ""
 
         async def stream(self, call: Call) -> AsyncIterator[str]:
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(call.deadline):
                 async for chunk in await router.acompletion(**_arguments(call), stream=True):
                     for choice in chunk.choices:
                         yield choice.delta.content or ""
@@ -59,7 +59,12 @@ async def connect(endpoints: Sequence[Endpoint]) -> Client:
             return
 
     def _arguments(call: Call) -> dict[str, Any]:
-        arguments: dict[str, Any] = {"model": first, "messages": [dict(message) for message in call.messages]}
+        arguments: dict[str, Any] = {
+            "model": first,
+            "messages": [dict(message) for message in call.messages],
+            "timeout": attempt_seconds(call),
+            **call.parameters,
+        }
         return {**arguments, "response_format": RESPONSE_FORMAT} if call.as_json else arguments
 
     return LiteLLM()

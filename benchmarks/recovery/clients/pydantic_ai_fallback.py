@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 from importlib import import_module
 from typing import Any
 
-from benchmarks.recovery.calls import DEADLINE, Call
-from benchmarks.recovery.contestant import ATTEMPT_SECONDS, Client, Endpoint
+from benchmarks.recovery.calls import Call
+from benchmarks.recovery.contestant import Client, Endpoint, attempt_seconds
 
 REQUIRES = "pydantic_ai"
 
@@ -38,24 +38,20 @@ async def connect(endpoints: Sequence[Endpoint]) -> Client:
         words=(list[str], ...),
         count=(int, ...),
     )
-    settings = library.ModelSettings(timeout=ATTEMPT_SECONDS, max_retries=0)
-    agent = library.Agent(fallback, model_settings=settings)
-    json_agent = library.Agent(
-        fallback, model_settings=settings, output_type=library.NativeOutput(schema, name="checksum")
-    )
-    messages = import_module("pydantic_ai.messages")
+    agent = library.Agent(fallback)
+    json_agent = library.Agent(fallback, output_type=library.NativeOutput(schema, name="checksum"))
 
     class PydanticAI:
         async def ask(self, call: Call) -> str:
             chosen = json_agent if call.as_json else agent
-            async with asyncio.timeout(DEADLINE):
-                result = await chosen.run(_last(call), message_history=_history(call))
+            async with asyncio.timeout(call.deadline):
+                result = await chosen.run(**_arguments(library, call))
             return str(result.output.model_dump_json() if call.as_json else result.output)
 
         async def stream(self, call: Call) -> AsyncIterator[str]:
             async with (
-                asyncio.timeout(DEADLINE),
-                agent.run_stream(_last(call), message_history=_history(call)) as result,
+                asyncio.timeout(call.deadline),
+                agent.run_stream(**_arguments(library, call)) as result,
             ):
                 async for text in result.stream_text(delta=True, debounce_by=None):
                     yield text
@@ -63,19 +59,24 @@ async def connect(endpoints: Sequence[Endpoint]) -> Client:
         async def aclose(self) -> None:
             return
 
-    def _last(call: Call) -> str:
-        return str(call.messages[-1]["content"])
-
-    def _history(call: Call) -> list[Any]:
-        history = []
-        for message in call.messages[:-1]:
-            text = message["content"]
-            if message["role"] == "assistant":
-                history.append(messages.ModelResponse(parts=[messages.TextPart(text)]))
-            elif message["role"] == "system":
-                history.append(messages.ModelRequest(parts=[messages.SystemPromptPart(text)]))
-            else:
-                history.append(messages.ModelRequest(parts=[messages.UserPromptPart(text)]))
-        return history
-
     return PydanticAI()
+
+
+def _arguments(library: Any, call: Call) -> dict[str, Any]:
+    """The conversation and the settings in the library's own types."""
+    messages = import_module("pydantic_ai.messages")
+    history = []
+    for message in call.messages[:-1]:
+        text = message["content"]
+        if message["role"] == "assistant":
+            history.append(messages.ModelResponse(parts=[messages.TextPart(text)]))
+        elif message["role"] == "system":
+            history.append(messages.ModelRequest(parts=[messages.SystemPromptPart(text)]))
+        else:
+            history.append(messages.ModelRequest(parts=[messages.UserPromptPart(text)]))
+    settings = library.ModelSettings(timeout=attempt_seconds(call), max_retries=0, **call.parameters)
+    return {
+        "user_prompt": call.messages[-1]["content"],
+        "message_history": history,
+        "model_settings": settings,
+    }

@@ -8,9 +8,9 @@ import pytest
 from benchmarks.recovery.calls import DEADLINE
 from benchmarks.recovery.drive import Driven, Outcome
 from benchmarks.recovery.judge import NOT_RETRYABLE, PROBE_INTERVAL, Verdict, judge, know_all, percentile
+from benchmarks.recovery.log import Entry
 from benchmarks.recovery.report import KNOWS_ALL, OURS, goals, summary, table
 from benchmarks.recovery.scenarios import make_world
-from benchmarks.recovery.server import Entry
 from benchmarks.recovery.world import Episode, Kind
 
 from fault_world import always, call, world_with
