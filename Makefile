@@ -44,7 +44,7 @@ pytest: .venv/.dev ## tests only, on SQLite and PostgreSQL
 bench-import: .venv/.dev ## what importing and constructing costs, beside an empty interpreter
 	$(RUN) benchmarks.imports
 
-bench-recovery: .venv/.dev .venv/.peers ## calls in a world of faults, beside peers (20 minutes; ARGS="--scenario storm")
+bench-recovery: .venv/.dev .venv/.peers ## calls in a world of faults, beside peers (half an hour; ARGS="--scenario storm")
 	$(RUN) benchmarks.recovery $(ARGS)
 
 size: .venv ## megabytes of a base install, without extras and without pip

@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -55,7 +55,10 @@ def main() -> None:
         verdicts = {KNOWS_ALL: know_all(world)}
         for first in range(0, len(racing), options.parallel):
             group = {name: python[name] for name in racing[first : first + options.parallel]}
-            verdicts |= _run(scenario, options.rate, world, group)
+            for name, (driven, log) in _run(scenario, options.rate, world, group).items():
+                verdicts[name] = judge(world, driven, log)
+                if options.keep:
+                    _keep(options.keep / f"{scenario}-{seed}-{name}.json", driven, log)
         title = f"{scenario} (seed {seed}, {options.rate:g} calls/s): {SCENARIOS[scenario].title}"
         print(f"\n{table(title, verdicts)}", flush=True)
         results[scenario if len(options.seed or [1]) == 1 else f"{scenario}-{seed}"] = verdicts
@@ -73,6 +76,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--parallel", type=int, default=2, help="contestants that run at the same time (default %(default)s)"
     )
+    parser.add_argument("--keep", type=Path, help="write what the judge read into this directory, as JSON")
     parser.add_argument("--no-overhead", action="store_true", help="leave the CPU of a healthy call out")
     return parser.parse_args()
 
@@ -82,7 +86,15 @@ def _is_installed(python: str, module: str) -> bool:
     return subprocess.run([python, "-c", probe], check=False).returncode == 0
 
 
-def _run(scenario: str, rate: float, world: World, python: dict[str, str]) -> dict[str, Verdict]:
+def _keep(path: Path, driven: Driven, log: Sequence[Entry]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    outcomes = [asdict(one) for one in driven.outcomes]
+    path.write_text(json.dumps({"outcomes": outcomes, "log": [asdict(one) for one in log]}))
+
+
+def _run(
+    scenario: str, rate: float, world: World, python: dict[str, str]
+) -> dict[str, tuple[Driven, Sequence[Entry]]]:
     arguments = [str(world.seed), scenario, str(rate)]
     with ExitStack() as stack:
         races = {name: stack.enter_context(_race(name, arguments, one)) for name, one in python.items()}
@@ -91,7 +103,7 @@ def _run(scenario: str, rate: float, world: World, python: dict[str, str]) -> di
         begin = time.monotonic() + _LEAD
         for race in races.values():
             race.start(begin)
-        return {name: judge(world, *race.finish()) for name, race in races.items()}
+        return {name: race.finish() for name, race in races.items()}
 
 
 @dataclass(slots=True)
