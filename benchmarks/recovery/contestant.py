@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from benchmarks.recovery.calls import Call
 
@@ -32,6 +32,15 @@ class Client(Protocol):
     def stream(self, call: Call) -> AsyncIterator[str]: ...
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class Recording(Protocol):
+    """A client that writes calls down after they have ended."""
+
+    async def settle(self) -> None:
+        """Return when all that has ended is written down."""
+        ...
 
 
 def attempt_seconds(call: Call) -> float:

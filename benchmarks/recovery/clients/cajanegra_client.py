@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -49,6 +50,9 @@ async def connect(endpoints: Sequence[Endpoint]) -> Client:
             async with ai.stream(messages=call.messages, timeout=call.deadline, **call.parameters) as chunks:
                 async for chunk in chunks:
                     yield chunk.text
+
+        async def settle(self) -> None:
+            await asyncio.to_thread(ai.recorder.flush, timeout=30)
 
         async def aclose(self) -> None:
             await ai.aclose()
