@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from benchmarks.recovery.calls import Call, make_call
+from benchmarks.recovery.calls import Call, Size, make_call
 from benchmarks.recovery.contestant import Endpoint
-from benchmarks.recovery.log import Entry
-from benchmarks.recovery.server import Clock, Provider
+from benchmarks.recovery.log import Clock, Entry
+from benchmarks.recovery.server import Provider
 from benchmarks.recovery.world import PROVIDERS, Episode, Kind, World
 
 
@@ -33,16 +33,8 @@ def always(kind: Kind, provider: int = 0, *, amount: float = 0.0, form: str = ""
 def call(
     number: int = 1, *, arrival: float = 0.0, as_json: bool = False, streamed: bool = False, tokens: int = 0
 ) -> Call:
-    size = "document" if tokens else "small"
-    return make_call(
-        7,
-        number,
-        arrival,
-        as_json=as_json,
-        streamed=streamed,
-        size="document" if size == "document" else "small",
-        tokens=tokens,
-    )
+    size: Size = "document" if tokens else "small"
+    return make_call(7, number, arrival, as_json=as_json, streamed=streamed, size=size, tokens=tokens)
 
 
 @asynccontextmanager

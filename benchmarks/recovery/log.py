@@ -1,7 +1,10 @@
-"""What the providers write down of each request."""
+"""What the providers write down of each request, and the time by which they do."""
 
 from __future__ import annotations
 
+import asyncio
+import math
+import time
 from dataclasses import dataclass
 
 
@@ -34,3 +37,19 @@ class Entry:
     wait_until: float | None = None
     content: bool = False
     gone: bool = False
+
+
+class Clock:
+    """Seconds from the beginning of the world; negative before it."""
+
+    def __init__(self) -> None:
+        self._begin = math.inf
+        self.begun = asyncio.Event()
+
+    def begin(self, at: float) -> None:
+        """The world begins at this ``time.monotonic``."""
+        self._begin = at
+        self.begun.set()
+
+    def __call__(self) -> float:
+        return time.monotonic() - self._begin

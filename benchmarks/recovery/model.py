@@ -28,6 +28,10 @@ class Request:
         return [one for one in messages if isinstance(one, dict)] if isinstance(messages, list) else []
 
     @property
+    def model(self) -> str:
+        return str(self.asked.get("model", ""))
+
+    @property
     def streamed(self) -> bool:
         return self.asked.get("stream") is True
 
@@ -59,7 +63,7 @@ def said(request: Request, fault: Fault | None) -> wire.Answer:
     if fault is not None and kind is Kind.TRUNCATING:
         messages = _truncated(messages, int(fault.amount))
     text = answer_to(messages, as_json=request.as_json)
-    answer = wire.Answer(str(request.asked.get("model", "")), text, "stop", None, tokens_of(messages))
+    answer = wire.Answer(request.model, text, "stop", None, tokens_of(messages))
     checksum, half = text[14:30], text[: len(text) // 2]
     spoilt: dict[Kind | None, dict[str, Any]] = {
         Kind.EMPTY: {"text": ""},

@@ -20,29 +20,11 @@ from dataclasses import asdict, replace
 
 from benchmarks.recovery import wire
 from benchmarks.recovery.calls import number_of
-from benchmarks.recovery.log import Entry
-from benchmarks.recovery.model import Request, said
+from benchmarks.recovery.exchange import Exchange
+from benchmarks.recovery.log import Clock, Entry
+from benchmarks.recovery.model import Request
 from benchmarks.recovery.scenarios import make_world
 from benchmarks.recovery.world import ERROR_SECONDS, LIMITED, PROVIDERS, Fault, Kind, Shape, World
-
-_FIRST_TOKEN = 0.5
-"""Part of the time of an answer that passes before its first token."""
-
-
-class Clock:
-    """Seconds from the beginning of the world; negative before it."""
-
-    def __init__(self) -> None:
-        self._begin = math.inf
-        self.begun = asyncio.Event()
-
-    def begin(self, at: float) -> None:
-        """The world begins at this ``time.monotonic``."""
-        self._begin = at
-        self.begun.set()
-
-    def __call__(self) -> float:
-        return time.monotonic() - self._begin
 
 
 class Provider:
@@ -139,35 +121,21 @@ class Provider:
     ) -> None:
         shape = request.shape
         limit = self._limit_in_force(entry)
-        fault = limit or self._fault(entry, shape)
-        model = str(request.asked.get("model", ""))
+        fault = limit or self._world.fault(self._index, entry.at, _number(entry), shape)
         entry.fault = fault.kind if fault else ""
-        if fault is not None and (error := self._error(fault, entry, model, shape)):
-            if limit is None and entry.wait_until is not None:
-                self._limit = (entry.wait_until, fault)
-            await asyncio.sleep(ERROR_SECONDS)
-            entry.answered = self._clock()
-            await _send(writer, error)
+        exchange = Exchange(request, entry, self._clock, reader, writer)
+        if fault is None or (error := self._error(fault, entry, request.model, shape)) is None:
+            await exchange.answer(fault, self._world.latency(self._index, _number(entry)))
             return
-        if fault is not None and fault.kind is Kind.RESET:
-            writer.transport.abort()
-            return
-        if fault is not None and fault.kind is Kind.HANG:
-            await self._hang(entry, reader, writer)
-            return
-        if request.streamed:
-            await self._stream(request, entry, fault, reader, writer)
-        else:
-            await self._answer(request, entry, fault, reader, writer)
+        if limit is None and entry.wait_until is not None:
+            self._limit = (entry.wait_until, fault)
+        await asyncio.sleep(ERROR_SECONDS)
+        await exchange.send(error)
 
     def _limit_in_force(self, entry: Entry) -> Fault | None:
         """A limit that was announced holds to its end, which a word that is rounded up puts later."""
         until, limit = self._limit
         return replace(limit, amount=until - entry.at) if entry.at < until else None
-
-    def _fault(self, entry: Entry, shape: Shape) -> Fault | None:
-        number = -1 if entry.number is None else entry.number
-        return self._world.fault(self._index, entry.at, number, shape)
 
     def _error(self, fault: Fault, entry: Entry, model: str, shape: Shape) -> bytes | None:
         if fault.kind not in LIMITED:
@@ -177,93 +145,9 @@ class Provider:
             entry.wait_until = self._clock() + seconds
         return error
 
-    async def _answer(
-        self,
-        request: Request,
-        entry: Entry,
-        fault: Fault | None,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:
-        await asyncio.sleep(self._latency(entry, fault))
-        entry.answered = self._clock()
-        body = wire.completion(said(request, fault))
-        kind = fault.kind if fault else None
-        if kind is Kind.HTML:
-            await _send(writer, wire.html(200))
-        elif kind is Kind.ERROR_IN_SUCCESS:
-            await _send(writer, wire.response(200, wire.error_in_success()))
-        elif kind is Kind.MALFORMED:
-            await _send(writer, wire.response(200, wire.broken(body)))
-        elif fault is not None and kind in (Kind.CUT, Kind.STALL):
-            whole = wire.response(200, body)
-            await _send(writer, whole[: int(len(whole) * fault.position)])
-            if kind is Kind.STALL:
-                await self._hang(entry, reader, writer)
-            writer.close()
-        else:
-            await _send(writer, wire.response(200, body))
 
-    async def _stream(
-        self,
-        request: Request,
-        entry: Entry,
-        fault: Fault | None,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:
-        answer = said(request, fault)
-        kind = fault.kind if fault else None
-        latency = self._latency(entry, fault)
-        if kind is Kind.HTML:
-            await asyncio.sleep(latency * _FIRST_TOKEN)
-            entry.answered = self._clock()
-            await _send(writer, wire.html(200))
-            return
-        entry.answered = self._clock()
-        await _send(writer, wire.STREAM_HEAD + wire.event(wire.role_event(answer)))
-        contents = wire.content_events(answer)
-        if fault is not None and kind is Kind.STALL:
-            before = contents[: int(len(contents) * fault.position)]
-            entry.content = bool(before)
-            await _send(writer, b"".join(wire.event(data) for data in before))
-            await self._hang(entry, reader, writer)
-            return
-        pace = self._latency(entry, None) * (1 - _FIRST_TOKEN) / max(len(contents), 1)
-        await asyncio.sleep(latency - pace * len(contents))
-        if kind is Kind.ERROR_IN_SUCCESS:
-            await _send(writer, wire.event(wire.error_in_success()) + wire.STREAM_END)
-            return
-        events = [*contents, *wire.final_events(answer, with_usage=request.with_usage)]
-        if kind is Kind.MALFORMED:
-            events[len(contents) // 2] = wire.broken(events[len(contents) // 2])
-        cut = int(len(events) * fault.position) if fault is not None and kind is Kind.CUT else len(events)
-        for place, data in enumerate(events[:cut]):
-            await _send(writer, wire.event(data))
-            entry.content = entry.content or (place < len(contents) and not answer.refusal)
-            if place < len(contents):
-                await asyncio.sleep(pace)
-        if kind is Kind.CUT:
-            writer.close()
-            return
-        await _send(writer, wire.STREAM_END)
-
-    def _latency(self, entry: Entry, fault: Fault | None) -> float:
-        extra = fault.amount if fault is not None and fault.kind is Kind.SLOW else 0.0
-        return self._world.latency(self._index, -1 if entry.number is None else entry.number) + extra
-
-    async def _hang(self, entry: Entry, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while await reader.read(4096):
-            pass
-        entry.gone = True
-        writer.close()
-
-
-async def _send(writer: asyncio.StreamWriter, data: bytes) -> None:
-    if writer.is_closing():
-        raise ConnectionResetError
-    writer.write(data)
-    await writer.drain()
+def _number(entry: Entry) -> int:
+    return -1 if entry.number is None else entry.number
 
 
 async def _read(reader: asyncio.StreamReader) -> Request | None:
