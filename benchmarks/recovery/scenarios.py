@@ -110,9 +110,15 @@ def _healthy(_seed: int, _seconds: float) -> list[Episode]:
 
 
 def _storm(seed: int, seconds: float) -> list[Episode]:
-    """Every provider limits, the first most of the time; now and then all of them at once."""
+    """Every provider limits, the first most of the time; now and then all of them at once.
+
+    Towards the end the first one asks for a minute, which is longer than any call has.
+    """
     shapes: tuple[tuple[Range, Range], ...] = (((3, 8), (2, 4)), ((3, 6), (3, 6)), ((2, 4), (8, 12)))
-    return [
+    begin = _between((0.65, 0.75), seed, "minute") * seconds
+    form = _pick(RETRY_AFTER_FORMS, seed, "minute form")
+    minute = Episode(0, begin, begin + 60, (Kind.RATE_LIMIT,), amount=60, form=form)
+    return [minute] + [
         _limit(provider, start, end, seed)
         for provider, (length, gap) in enumerate(shapes)
         for start, end in _windows(length, gap, seconds, seed, "storm", provider)

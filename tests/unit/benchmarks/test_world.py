@@ -34,7 +34,7 @@ def test_what_a_request_meets_depends_on_nothing_but_the_seed_and_the_time(
     if at < 0:
         assert first is None
     if first is not None and first.kind in LIMITED:
-        assert 0 < first.amount <= DEADLINE
+        assert 0 < first.amount <= 60
 
 
 def test_another_seed_is_another_world() -> None:
