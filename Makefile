@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 RUN := .venv/bin/python -m
 QUIET_PIP := $(RUN) pip install --quiet --disable-pip-version-check
 
-.PHONY: help install demo test check fmt lint types imports pytest crash bench-errors bench-import bench-recorder size clean
+.PHONY: help install demo test check fmt lint types imports pytest crash bench-errors bench-import bench-recorder bench-recovery size clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -54,6 +54,9 @@ bench-errors: .venv-bench/.errors ## how well failures are classified and groupe
 	@test -n "$(DATA)" || { echo "say which failures: make bench-errors DATA=labelled.jsonl (one JSON object a line)" >&2; exit 1; }
 	.venv-bench/bin/python -m benchmarks.errors "$(DATA)"
 
+bench-recovery: .venv/.dev .venv-bench/.recovery ## calls in a world of faults, beside peers (half an hour; ARGS="--scenario storm")
+	$(RUN) benchmarks.recovery $(ARGS)
+
 size: .venv ## megabytes of a base install, without extras and without pip
 	$(RUN) benchmarks.size
 
@@ -83,6 +86,12 @@ install: .venv/.dev ## everything needed to work on the project
 	@for peer in drain3 litellm; do \
 		.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check $$peer 2>/dev/null \
 		|| echo "$$peer could not be installed and is left out" >&2; done
+	@touch $@
+
+.venv-bench/.recovery: pyproject.toml | .venv
+	@echo "Installing the peers of the recovery benchmark in an environment of their own ..."
+	@.venv/bin/python -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check openai litellm 'pydantic-ai-slim[openai]'
 	@touch $@
 
 clean: ## remove .venv and caches

@@ -1,0 +1,1 @@
+"""Who answers calls in a seeded world of faults, and how well: ``python -m benchmarks.recovery``."""
