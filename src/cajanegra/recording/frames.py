@@ -1,7 +1,8 @@
 """Events as framed, checksummed bytes, and back. Any bytes can be read: what is no frame is skipped and told.
 
 A frame is two bytes that mark it, the length and the CRC-32 of its payload (both 32 bits, little endian), and
-the payload: one event in MessagePack. Behind the last frame the segment is zero.
+the payload: one event in MessagePack. No payload is empty, so that a mark torn off before zeros is no frame.
+Behind the last frame the segment is zero.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def frames(data: Any, start: int, end: int, *, most: int, growing: bool = False)
         mark, length, checksum = _unpack(data, at)
         begin = at + HEADER_SIZE
         stop = begin + length
-        if mark == MARK and stop <= end and crc32(payload := data[begin:stop]) == checksum:
+        if mark == MARK and begin < stop <= end and crc32(payload := data[begin:stop]) == checksum:
             found.append((payload, stop))
             at = stop
             continue
@@ -104,7 +105,7 @@ def _next_frame(data: Any, start: int, end: int) -> int | None:
             return None
         _mark, length, checksum = _unpack(data, at)
         begin = at + HEADER_SIZE
-        if length <= min(end - begin, budget):
+        if 0 < length <= min(end - begin, budget):
             budget -= length
             if crc32(data[begin : begin + length]) == checksum:
                 return at

@@ -64,6 +64,10 @@ def test_an_event_that_is_torn(path: Path, written: list[Event], data: st.DataOb
     assert len(found) == len(frames) - (1 if frames[-1][-cut:].strip(b"\0") or not zeros else 0)
 
 
+def test_a_mark_alone_before_zeros_is_no_event(path: Path) -> None:
+    assert found_in(path, MAGIC + MARK + bytes(4096)) == []
+
+
 @given(st.lists(events, min_size=1, max_size=8), st.lists(events, min_size=1, max_size=8), st.data())
 def test_damage_between_events(
     path: Path, before: list[Event], behind: list[Event], data: st.DataObject
