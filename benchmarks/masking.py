@@ -77,8 +77,12 @@ def corpus(redactor: Redactor, path: Path) -> None:
     messages = [json.loads(line)["message"] for line in path.read_text(encoding="utf-8").splitlines()]
     times = [microseconds(redactor.text, text, 200) for text in messages if 250 <= len(text) <= 350]
     print(f"{len(times)} errors of 250 to 350 characters: median {statistics.median(times):.1f} µs")
-    changed = sum(redactor.text(text) != redact_text(text) for text in messages)
-    print(f"{changed} of {len(messages)} errors are changed beyond their secrets")
+    changed = [text for text in messages if redactor.text(text) != redact_text(text)]
+    without_address = sum("@" not in text for text in changed)
+    print(
+        f"{len(changed)} of {len(messages)} errors are changed beyond their secrets, "
+        f"{without_address} of them without an e-mail address"
+    )
 
 
 if __name__ == "__main__":

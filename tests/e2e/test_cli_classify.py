@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
+from cajanegra.analysis.reading import Reading, judge
+from cajanegra.domain.failure import FailureKind
 from command import Command
+from rule_examples import EXAMPLES
 
 TIMED_OUT = {
     "provider": "ollama",
@@ -119,20 +122,13 @@ def test_a_reader_that_goes_away_is_no_failure(cajanegra: Command) -> None:
     assert (done.stdout.count("\n"), done.stderr) == (1, "")
 
 
-DATA = os.environ.get("LABELLED_ERRORS")
-
-
-@pytest.mark.skipif(not DATA, reason="LABELLED_ERRORS names no file of labelled failures")
-def test_labelled_failures_are_told_as_well_as_is_claimed(cajanegra: Command) -> None:
-    text = Path(DATA or "").read_text(encoding="utf-8")
-    rows = _objects(text)
-    found = _objects(cajanegra("errors", "classify", "--json", stdin=text).out)
-
-    def share(answer: str, label: str, others: str) -> float:
-        right = [
-            told[answer] in (row[label], *row.get(others, ())) for row, told in zip(rows, found, strict=True)
-        ]
-        return sum(right) / len(right)
-
-    assert share("kind", "label", "alt_labels") >= 0.97
-    assert share("recover", "recover", "alt_recover") >= 0.95
+def test_every_line_of_many_causes_is_told_in_its_place(cajanegra: Command) -> None:
+    done = cajanegra(
+        "errors", "classify", "--json", stdin=_lines(*({"message": text} for _, text in EXAMPLES))
+    )
+    found = _objects(done.out)
+    assert (done.code, len(found)) == (0, len(EXAMPLES))
+    assert {line["kind"] for line in found} <= set(FailureKind)
+    for (cause, text), line in zip(EXAMPLES, found, strict=True):
+        judgement = judge(Reading(text))
+        assert (line["kind"], line["recover"]) == (judgement.kind, judgement.recover), cause

@@ -99,7 +99,6 @@ def test_a_database_without_the_table_stops_nobody(empty_database: Database) -> 
         assert _requests(first) == 1
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_child_learns_for_itself(database: Database) -> None:
     with LLMockServer() as first, LLMockServer() as second:
