@@ -76,10 +76,17 @@ class World:
         ]
 
 
-@pytest.fixture
-def world(database: Database) -> Iterator[World]:
+@pytest.fixture(scope="module")
+def servers() -> Iterator[tuple[LLMockServer, LLMockServer]]:
     with LLMockServer() as first, LLMockServer() as second:
-        yield World(database, first, second)
+        yield first, second
+
+
+@pytest.fixture
+def world(database: Database, servers: tuple[LLMockServer, LLMockServer]) -> World:
+    for server in servers:
+        server.state.reset()
+    return World(database, *servers)
 
 
 def test_a_healthy_call_fills_its_row(world: World) -> None:
