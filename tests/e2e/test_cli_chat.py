@@ -26,7 +26,7 @@ def _command(directory: Path, database: Database, *servers: LLMockServer) -> Com
 def test_a_question_is_answered_and_on_record(tmp_path: Path, database: Database) -> None:
     with LLMockServer() as first, LLMockServer() as second:
         run = _command(tmp_path, database, first, second)
-        first.state.scenarios.add(Fail(401))
+        first.state.scenarios.add(Fail(400))
         done = run("chat", "Say hello", "--tenant", "acme", "--task", "greeting")
         assert done.code == 0
         assert done.out.strip()

@@ -53,9 +53,9 @@ def test_every_call_is_recorded_and_the_numbers_are_those_of_sql(tmp_path: Path,
         "initech",
     }
     # A second one into the same database speaks of its own calls alone.
-    again = Command(tmp_path, url)("demo", "--json", "--calls", CALLS, "--db", url).json
-    assert again["recorded"] == 60
-    assert _rows(database, "SELECT count(*) AS n FROM ai_request_logs") == [{"n": 120}]
+    again = Command(tmp_path, url)("demo", "--json", "--calls", "20", "--db", url).json
+    assert again["recorded"] == 20
+    assert _rows(database, "SELECT count(*) AS n FROM ai_request_logs") == [{"n": 80}]
 
 
 def test_the_summary_leads_on_to_commands_that_work(tmp_path: Path) -> None:
