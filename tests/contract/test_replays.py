@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,7 +76,7 @@ class FaultyStore:
     def prepare(self, batch: Any) -> Prepared:
         return self._store.prepare(batch)
 
-    def write(self, parts: Sequence[Prepared], track: str = "") -> int:
+    def write(self, parts: Iterable[Prepared], track: str = "") -> int:
         fault = self._faults.pop(0) if self._faults else "no"
         if fault == "before":
             raise StorageError("the connection was cut")

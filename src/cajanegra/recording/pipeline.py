@@ -5,28 +5,57 @@ While the database works on one batch the next is prepared, so that neither wait
 
 from __future__ import annotations
 
+import collections
 import itertools
 import logging
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from cajanegra.domain.record import Batch, Record
 from cajanegra.ports import CallStore, Prepared
 from cajanegra.recording import importing
 from cajanegra.recording.delivery import FIRST_WAIT, MAX_WAIT, Delivery, reason
+from cajanegra.recording.pace import Pace
 
 logger = logging.getLogger("cajanegra")
 
 PIECE = 64
 """Records prepared at once: about half a millisecond."""
+URGENT_PIECE = 250
+"""The same where nobody else is to be considered."""
+
+
+class _Stream:
+    """Parts on their way from the thread that prepares them to the one that writes them, one at a time.
+
+    Whoever puts one waits until it was taken. So the two hand the interpreter to each other where the one has
+    nothing to do with it, and not when its time is up: the next part is prepared while the driver works.
+    """
+
+    def __init__(self) -> None:
+        self._parts: queue.SimpleQueue[Prepared | None] = queue.SimpleQueue()
+        self._taken = threading.Semaphore(0)
+
+    def put(self, part: Prepared | None) -> None:
+        """Pass a part on; ``None`` after the last."""
+        self._parts.put(part)
+        self._taken.acquire()
+
+    def __iter__(self) -> Iterator[Prepared]:
+        while True:
+            part = self._parts.get()
+            self._taken.release()
+            if part is None:
+                return
+            yield part
 
 
 @dataclass(frozen=True, slots=True)
 class _Work:
     store: CallStore
-    parts: Sequence[Prepared]
+    parts: Iterator[Prepared]
     track: str
     done: Callable[[], None]
 
@@ -40,9 +69,7 @@ class Pipeline:
         pace: called between small pieces of work.
     """
 
-    def __init__(
-        self, open_store: Callable[[], CallStore], delivery: Delivery, pace: Callable[[], None]
-    ) -> None:
+    def __init__(self, open_store: Callable[[], CallStore], delivery: Delivery, pace: Pace) -> None:
         self.delivery = delivery
         self.stopped = False
         """Whether it has given up: nothing more is written."""
@@ -64,11 +91,20 @@ class Pipeline:
             if not records and not self.stopped:
                 done()
             return
-        parts: list[Prepared] = []
-        for start in range(0, len(records), PIECE):
-            parts += self._prepared(store, records[start : start + PIECE])
-            self._pace()
-        self._hand_over(_Work(store, parts, track, done))
+        if self._pace.is_urgent and len(records) > URGENT_PIECE and self._started():
+            # The database works on the first parts while the others are prepared.
+            stream = _Stream()
+            self._work.put(_Work(store, iter(stream), track, done))
+            for part in self._parts(store, records, URGENT_PIECE):
+                stream.put(part)
+            stream.put(None)
+            return
+        parts = list(self._parts(store, records, PIECE))
+        work = _Work(store, iter(parts), track, done)
+        if self._started():
+            self._work.put(work)
+        else:  # the interpreter is about to end
+            self._deliver(work)
 
     def forget(self, track: str) -> None:
         """Tell the store that a track is gone; best effort, since the store forgets old ones by itself."""
@@ -104,6 +140,11 @@ class Pipeline:
                 wait = min(2 * wait, MAX_WAIT)
         return self._store
 
+    def _parts(self, store: CallStore, records: Sequence[Record], size: int) -> Iterator[Prepared]:
+        for start in range(0, len(records), size):
+            yield from self._prepared(store, records[start : start + size])
+            self._pace()
+
     def _prepared(self, store: CallStore, records: Sequence[Record]) -> list[Prepared]:
         try:
             return [store.prepare(Batch.of(records))]
@@ -114,16 +155,16 @@ class Pipeline:
             self.delivery.refuse(records[0], error)
             return []
 
-    def _hand_over(self, work: _Work) -> None:
+    def _started(self) -> bool:
+        """Whether there is a thread that writes."""
         if self._thread is None:
             thread = threading.Thread(target=self._run, name="cajanegra-database", daemon=True)
             try:
                 thread.start()
             except RuntimeError:  # the interpreter is about to end
-                self._deliver(work)
-                return
+                return False
             self._thread = thread
-        self._work.put(work)
+        return True
 
     def _run(self) -> None:
         while True:
@@ -138,9 +179,8 @@ class Pipeline:
                 self._work.task_done()
 
     def _deliver(self, work: _Work) -> None:
-        if self.stopped:
-            return
-        if self.delivery.deliver(work.store, work.parts, work.track):
+        if not self.stopped and self.delivery.deliver(work.store, work.parts, work.track):
             work.done()
         else:
             self.stopped = True
+            collections.deque(work.parts, maxlen=0)  # whoever prepares them must not wait for good

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -73,7 +73,7 @@ def test_calls_are_written_without_a_flush(writer_to: MakeWriter) -> None:
     written = threading.Event()
 
     class Telling(MemoryStore):
-        def write(self, parts: Sequence[Prepared], track: str = "") -> int:
+        def write(self, parts: Iterable[Prepared], track: str = "") -> int:
             count = super().write(parts, track)
             written.set()
             return count
@@ -113,7 +113,7 @@ def test_the_store_is_used_and_closed_by_one_thread(tmp_path: Path) -> None:
     seen: set[str] = set()
 
     class Watching(MemoryStore):
-        def write(self, parts: Sequence[Prepared], track: str = "") -> int:
+        def write(self, parts: Iterable[Prepared], track: str = "") -> int:
             seen.add(threading.current_thread().name)
             return super().write(parts, track)
 
