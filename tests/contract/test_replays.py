@@ -106,14 +106,16 @@ class World:
     def append(self, process: int, event: Event) -> None:
         if process not in self._living:
             spool = self._living[process] = Spool(self._spools, segment_size=SEGMENT)
-            self._writing[process] = OwnTrack(spool, _assembler(), lambda: None)
+            self._writing[process] = OwnTrack(spool, _assembler())
         assert self._living[process].append(event)
 
     def write(self, process: int) -> None:
         """A living process writes what is complete, and gives back the segments that it needs no more."""
-        if process not in self._living or (taken := self._writing[process].take()) is None:
+        if process not in self._living:
             return
-        spool, (records, position, needed) = self._living[process], taken
+        spool, track = self._living[process], self._writing[process]
+        records = [record for chunk in track.batch(64) for record in chunk]
+        position, needed = track.reached()
         assert spool.track is not None
         store = self._store()
         if records:

@@ -1,16 +1,16 @@
-"""From records to rows: prepared in small pieces on one thread, written on another, in order.
+"""From records to rows, in order: prepared in small pieces on one thread, and written on another.
 
-While the database works on one batch the next is prepared, so that neither waits for the other.
+So nobody waits for the database but the thread that writes. Where the work is urgent one thread does both: it
+sends each piece as soon as it is ready, and the database works on it while the next is read.
 """
 
 from __future__ import annotations
 
-import collections
 import itertools
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from cajanegra.domain.record import Batch, Record
@@ -21,35 +21,10 @@ from cajanegra.recording.pace import Pace
 
 logger = logging.getLogger("cajanegra")
 
-PIECE = 64
-"""Records prepared at once: about half a millisecond."""
-URGENT_PIECE = 250
+PIECE = 128
+"""Events read, and the records of them prepared, at once: about a millisecond of work."""
+URGENT_PIECE = 500
 """The same where nobody else is to be considered."""
-
-
-class _Stream:
-    """Parts on their way from the thread that prepares them to the one that writes them, one at a time.
-
-    Whoever puts one waits until it was taken. So the two hand the interpreter to each other where the one has
-    nothing to do with it, and not when its time is up: the next part is prepared while the driver works.
-    """
-
-    def __init__(self) -> None:
-        self._parts: queue.SimpleQueue[Prepared | None] = queue.SimpleQueue()
-        self._taken = threading.Semaphore(0)
-
-    def put(self, part: Prepared | None) -> None:
-        """Pass a part on; ``None`` after the last."""
-        self._parts.put(part)
-        self._taken.acquire()
-
-    def __iter__(self) -> Iterator[Prepared]:
-        while True:
-            part = self._parts.get()
-            self._taken.release()
-            if part is None:
-                return
-            yield part
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,32 +54,42 @@ class Pipeline:
         self._work: queue.Queue[_Work | None] = queue.Queue(1)
         self._thread: threading.Thread | None = None
 
-    def send(self, track: str, records: Sequence[Record], done: Callable[[], None]) -> None:
-        """Write records of a track; ``done`` is called, on another thread, when that and all before is done.
+    def send(self, track: str, chunks: Iterable[Sequence[Record]], done: Callable[[], None]) -> None:
+        """Write records of a track in one transaction; ``done`` is called when that and all before is done.
 
         Waits while two batches are on their way. When the pipeline has given up, nothing is called.
         """
         if self.stopped:
             return
-        store = self._opened() if records else self._store
-        if store is None:
-            if not records and not self.stopped:
+        coming = (chunk for chunk in chunks if chunk)
+        first = next(coming, None)
+        if first is None:
+            if self._thread is None:
                 done()
+            elif self._store is not None:
+                self._work.put(_Work(self._store, iter(()), track, done))
             return
-        if self._pace.is_urgent and len(records) > URGENT_PIECE and self._started():
-            # The database works on the first parts while the others are prepared.
-            stream = _Stream()
-            self._work.put(_Work(store, iter(stream), track, done))
-            for part in self._parts(store, records, URGENT_PIECE):
-                stream.put(part)
-            stream.put(None)
+        store = self._opened()
+        if store is None:
             return
-        parts = list(self._parts(store, records, PIECE))
-        work = _Work(store, iter(parts), track, done)
-        if self._started():
-            self._work.put(work)
+        parts = self._parts(store, itertools.chain([first], coming))
+        if self.is_urgent:
+            self.settle()
+            self._deliver(_Work(store, parts, track, done))
+        elif self._started():
+            self._work.put(_Work(store, iter([*parts]), track, done))
         else:  # the interpreter is about to end
-            self._deliver(work)
+            self._deliver(_Work(store, parts, track, done))
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether the work cannot wait for a quieter moment."""
+        return self._pace.is_urgent
+
+    @property
+    def piece(self) -> int:
+        """Events that are best read at once."""
+        return URGENT_PIECE if self.is_urgent else PIECE
 
     def forget(self, track: str) -> None:
         """Tell the store that a track is gone; best effort, since the store forgets old ones by itself."""
@@ -140,9 +125,9 @@ class Pipeline:
                 wait = min(2 * wait, MAX_WAIT)
         return self._store
 
-    def _parts(self, store: CallStore, records: Sequence[Record], size: int) -> Iterator[Prepared]:
-        for start in range(0, len(records), size):
-            yield from self._prepared(store, records[start : start + size])
+    def _parts(self, store: CallStore, chunks: Iterable[Sequence[Record]]) -> Iterator[Prepared]:
+        for chunk in chunks:
+            yield from self._prepared(store, chunk)
             self._pace()
 
     def _prepared(self, store: CallStore, records: Sequence[Record]) -> list[Prepared]:
@@ -183,4 +168,3 @@ class Pipeline:
             work.done()
         else:
             self.stopped = True
-            collections.deque(work.parts, maxlen=0)  # whoever prepares them must not wait for good

@@ -139,11 +139,9 @@ def _insert_all(connection: Connection, coming: Iterator[CallRows], parts: list[
             loading.copy(connection, REQUEST_LOGS.name, CALL_COLUMNS, (part.text for part in taken()))
             complete = True
         else:
-            complete = all(
-                loading.insert_many(connection, REQUEST_LOGS.name, CALL_COLUMNS, list(part.columns.values()))
-                == len(part.calls)
-                for part in taken()
-            )
+            columns = (list(part.columns.values()) for part in taken())
+            inserted = loading.insert_stream(connection, REQUEST_LOGS.name, CALL_COLUMNS, columns)
+            complete = inserted == sum(len(part.calls) for part in parts)
     except IntegrityError as error:
         if not loading.is_duplicate(error):
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, insert, inspect, select, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
@@ -27,6 +27,9 @@ from cajanegra.storage.rows import (
 from cajanegra.storage.tables import CONTENTS, ERROR_RECOVERY, REQUEST_LOGS, TRACKS, WAITING
 
 logger = logging.getLogger("cajanegra")
+
+_LONGEST_TRACK = timedelta(days=90)
+"""After which a track that has not moved is taken for one whose process died before it could say that it ended."""
 
 
 class Store:
@@ -68,7 +71,8 @@ class Store:
             return
         try:
             with self._db.transaction() as connection:
-                connection.execute(TRACKS.delete().where(TRACKS.c.track == track))
+                old = TRACKS.c.updated_at < fit_time(self._clock() - _LONGEST_TRACK)
+                connection.execute(TRACKS.delete().where((TRACKS.c.track == track) | old))
         except SQLAlchemyError as error:
             raise _explained(self._db, error) from None
 
@@ -106,7 +110,7 @@ class Store:
         )
         if not parts:
             return 0
-        _write_parts(connection, written.records)
+        _write_parts(connection, written.records, now)
         contents = [record for part in parts for record in part.batch.contents]
         feedback = [record for part in parts for record in part.batch.feedback]
         early: list[FeedbackRecord | ContentRecord] = []
@@ -136,7 +140,7 @@ def _rows(coming: Iterator[Prepared], parts: list[Prepared]) -> Iterator[calls.C
         yield part.rows
 
 
-def _write_parts(connection: Connection, written: Sequence[tuple[CallRecord, int]]) -> None:
+def _write_parts(connection: Connection, written: Sequence[tuple[CallRecord, int]], now: datetime) -> None:
     steps = [(call_id, step) for record, call_id in written for step in record.steps]
     contents = [
         (call_id, record)
@@ -145,7 +149,7 @@ def _write_parts(connection: Connection, written: Sequence[tuple[CallRecord, int
     ]
     for table, names, columns in (
         (ERROR_RECOVERY, STEP_COLUMNS, step_columns(steps) if steps else None),
-        (CONTENTS, CONTENT_COLUMNS, content_columns(contents) if contents else None),
+        (CONTENTS, CONTENT_COLUMNS, content_columns(contents, now) if contents else None),
     ):
         if columns is not None:
             loading.load(connection, table.name, names, columns)
