@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ class MemoryStore:
     def prepare(self, batch: Batch) -> Prepared:
         return Prepared(batch, None)
 
-    def write(self, parts: Sequence[Prepared], track: str = "") -> int:
+    def write(self, parts: Iterable[Prepared], track: str = "") -> int:
         if self._failures:
             raise self._failures.pop(0)
         done = self.positions.get(track, -1)
@@ -72,7 +72,7 @@ class BlockedStore(MemoryStore):
         self.entered = threading.Event()
         self.released = threading.Event()
 
-    def write(self, parts: Sequence[Prepared], track: str = "") -> int:
+    def write(self, parts: Iterable[Prepared], track: str = "") -> int:
         self.entered.set()
         self.released.wait(30)
         return super().write(parts, track)

@@ -27,7 +27,11 @@ def call_record(request_id: str, **known: Any) -> CallRecord:
         "updated_at": NOW,
         "response_metadata": {"attempts": 1},
     }
-    return CallRecord(request_id=request_id, **(usual | known))
+    values = usual | known
+    for name in ("created_at", "updated_at"):
+        if isinstance(values[name], datetime):
+            values[name] = values[name].timestamp()
+    return CallRecord(request_id=request_id, **values)
 
 
 def step_record(number: int = 1, **known: Any) -> StepRecord:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -38,8 +38,8 @@ class CallStore(Protocol):
     def prepare(self, batch: Batch) -> Prepared:
         """Do what can be done without the database."""
 
-    def write(self, parts: Sequence[Prepared], track: str = "") -> int:
-        """Write the parts in one transaction and return how many calls were new.
+    def write(self, parts: Iterable[Prepared], track: str = "") -> int:
+        """Write the parts, as they come, in one transaction and return how many calls were new.
 
         Of a track, what stands at or before the position that the database has of it is passed over, and the
         position moves on: writing the same again changes nothing, whatever it is.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,7 +76,7 @@ class FaultyStore:
     def prepare(self, batch: Any) -> Prepared:
         return self._store.prepare(batch)
 
-    def write(self, parts: Sequence[Prepared], track: str = "") -> int:
+    def write(self, parts: Iterable[Prepared], track: str = "") -> int:
         fault = self._faults.pop(0) if self._faults else "no"
         if fault == "before":
             raise StorageError("the connection was cut")
@@ -106,14 +106,16 @@ class World:
     def append(self, process: int, event: Event) -> None:
         if process not in self._living:
             spool = self._living[process] = Spool(self._spools, segment_size=SEGMENT)
-            self._writing[process] = OwnTrack(spool, _assembler(), lambda: None)
+            self._writing[process] = OwnTrack(spool, _assembler())
         assert self._living[process].append(event)
 
     def write(self, process: int) -> None:
         """A living process writes what is complete, and gives back the segments that it needs no more."""
-        if process not in self._living or (taken := self._writing[process].take()) is None:
+        if process not in self._living:
             return
-        spool, (records, position, needed) = self._living[process], taken
+        spool, track = self._living[process], self._writing[process]
+        records = [record for chunk in track.batch(64) for record in chunk]
+        position, needed = track.reached()
         assert spool.track is not None
         store = self._store()
         if records:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -70,6 +71,7 @@ def drain(timeout: float, quarantined: bool, database_url: str | None, as_json: 
     run at any time, several times at once, and beside living processes.
     """
     with _drainer(database_url) as drainer:
+        gc.freeze()  # what is imported by now stays: the collector need not look at it again and again
         done = drainer.drain(timeout=timeout, quarantined=quarantined)
     if as_json:
         click.echo(render.to_json(render.fields(done)))

@@ -103,6 +103,7 @@ class Content(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="conte
     """Text of a call that was masked first, off the caller's thread, and so comes behind its events."""
 
     at: float
+    """When the call began: with its id this says which call is meant."""
     request_id: str
     tenant_id: str | None = None
     prompt: Any = None

@@ -43,9 +43,9 @@ class Occurrence(msgspec.Struct, frozen=True, gc=False):
 
 
 class CallRecord(msgspec.Struct, frozen=True, gc=False):
-    """One row of ``ai_request_logs``, with what belongs to it in the other tables. Times are aware, UTC.
+    """One row of ``ai_request_logs``, with what belongs to it in the other tables.
 
-    The columns come first, in the order of the table.
+    The columns come first, in the order of the table. Its own times are seconds since the Unix epoch.
     """
 
     request_id: str
@@ -73,8 +73,8 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False):
     correction_applied: str | None
     request_metadata: Mapping[str, Any]
     response_metadata: Mapping[str, Any]
-    created_at: datetime
-    updated_at: datetime
+    created_at: float
+    updated_at: float
     steps: Sequence[StepRecord] = ()
     occurrences: Sequence[Occurrence] = ()
     prompt: Any = None

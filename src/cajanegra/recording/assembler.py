@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+
+import msgspec
 
 from cajanegra.domain.events import Begin, Carried, Event, Feedback, Finish, Step, Trigger
 from cajanegra.domain.failure import FailureKind
@@ -25,15 +26,16 @@ from cajanegra.ports import Patterns
 MAX_OPEN_CALLS = 100_000
 MAX_ENDED = 1_000
 """Calls whose end is remembered, for when one is noted again in the moment in which it ends."""
+_NOTHING: Mapping[str, Any] = {}
+"""Shared by all calls without metadata: what the garbage collector need not look at costs nothing."""
 _LAST_SECOND = 253_402_300_799
 """The end of the year 9999, the last that a ``datetime`` can hold."""
 
 
-@dataclass(slots=True)
-class _OpenCall:
+class _OpenCall(msgspec.Struct, gc=False):
     begin: Begin
     position: int
-    steps: list[Step] = field(default_factory=list)
+    steps: Sequence[Step] = ()
     carried: bool = False
     """Whether it was noted again and that note is still to be read."""
 
@@ -101,7 +103,7 @@ class Assembler:
             if call.position >= before:
                 break
             if not call.carried:
-                call.carried = append(Carried(call.begin, call.steps, upto))
+                call.carried = append(Carried(call.begin, [*call.steps], upto))
 
     def interrupt_all(self, at: float) -> Iterator[CallRecord]:
         """Records of the calls that will never finish, because nobody goes on with this track at ``at``."""
@@ -126,7 +128,7 @@ class Assembler:
                 self._early.setdefault(event.call, []).append((position, event))
             return ()
         if isinstance(event, Step):
-            call.steps.append(event)
+            call.steps = [*call.steps, event]
             return ()
         del self._open[event.call]
         self._ended[event.call] = None
@@ -141,7 +143,7 @@ class Assembler:
         if known := self._open.pop(key, None):
             self._open[key] = _OpenCall(event.begin, position, known.steps)
             return ()
-        records = [*self._begin(_OpenCall(event.begin, position, list(event.steps)))]
+        records = [*self._begin(_OpenCall(event.begin, position, event.steps))]
         for at, early in self._early.pop(key, ()):
             if at > event.upto:
                 records += self.add(early, at)
@@ -155,13 +157,13 @@ class Assembler:
 
     def _record(self, call: _OpenCall, end: Finish, position: int) -> CallRecord:
         begin, steps, failure = call.begin, call.steps, end.failure
-        met: list[Occurrence | None] = []
-        occurrences: list[Occurrence] = []
-        if steps:
+        met: Sequence[Occurrence | None] = ()
+        occurrences: Sequence[Occurrence] = ()
+        if steps or failure is not None:
             met = [self._occurrence(step.trigger, step.at) if step.trigger else None for step in steps]
             occurrences = [occurrence for occurrence in met if occurrence is not None]
-        if failure is not None:
-            occurrences.append(self._occurrence(failure, end.at))
+            if failure is not None:
+                occurrences.append(self._occurrence(failure, end.at))
         redactor = self._redactor
         return CallRecord(
             begin.request_id,
@@ -189,8 +191,8 @@ class Assembler:
             None,
             _request_metadata(begin, redactor),
             _response_metadata(begin, end, len(steps), occurrences, redactor),
-            _time(begin.at),
-            _time(end.at),
+            begin.at,
+            end.at,
             [
                 _step_record(number, step, occurrence, redactor)
                 for number, (step, occurrence) in enumerate(zip(steps, met, strict=True), start=1)
@@ -223,14 +225,16 @@ class Assembler:
 
 
 def _request_metadata(begin: Begin, redactor: Redactor) -> Mapping[str, Any]:
-    metadata = dict(redactor.json(begin.metadata)) if begin.metadata else {}
+    if begin.metadata is None and begin.prompt_length is not None:
+        return _NOTHING
+    metadata = dict(redactor.json(begin.metadata or _NOTHING))
     if begin.prompt_length is None:
         metadata["prompt_unknown"] = True
     return metadata
 
 
 def _response_metadata(
-    begin: Begin, end: Finish, steps: int, occurrences: list[Occurrence], redactor: Redactor
+    begin: Begin, end: Finish, steps: int, occurrences: Sequence[Occurrence], redactor: Redactor
 ) -> Mapping[str, Any]:
     metadata: dict[str, Any] = {"attempts": steps + 1}
     if end.metadata:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from cajanegra.domain.record import Batch, Record
 from cajanegra.errors import CajanegraError, RejectedError, StorageError
@@ -53,15 +53,19 @@ class Delivery:
         """Try for that long from now on; what is left then stays where it is."""
         self._give_up_at = self._timer() + seconds
 
-    def deliver(self, store: CallStore, parts: Sequence[Prepared], track: str) -> bool:
-        """Write the parts; whether all of them are in the database, or in quarantine."""
-        pending = [list(parts)] if parts else []
+    def deliver(self, store: CallStore, parts: Iterator[Prepared], track: str) -> bool:
+        """Write the parts, as they come; whether all of them are in the database, or in quarantine."""
+        taken: list[Prepared] = []
+        pending: list[list[Prepared]] = [taken]
+        coming: Iterable[Prepared] = _noting(parts, taken)
         wait = FIRST_WAIT
         while pending:
             batch = pending.pop()
             try:
-                self.written += store.write(batch, track)
+                self.written += store.write(coming if batch is taken else batch, track)
             except Exception as error:  # noqa: BLE001 - the writer's thread outlives whatever a store does
+                taken += parts  # what was still to come when the first try failed
+                coming = taken
                 if _may_pass(error):
                     pending.append(batch)
                     if not self.wait_after(error, wait):
@@ -106,6 +110,13 @@ class Delivery:
             return []
         halves = records[middle:], records[:middle]
         return [[store.prepare(Batch.of(half))] for half in halves]
+
+
+def _noting(parts: Iterator[Prepared], taken: list[Prepared]) -> Iterator[Prepared]:
+    """The parts, each noted when it is taken."""
+    for part in parts:
+        taken.append(part)
+        yield part
 
 
 def _between(records: Sequence[Record]) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar
 
-from cajanegra.domain.events import Content
+from cajanegra.domain.events import Begin, Content
 from cajanegra.ports import EventSink, FailureReader
 from cajanegra.recording import plain
 from cajanegra.recording.redacting import Redacting
@@ -44,10 +44,10 @@ class Desk:
             return None
         return plain.json(value)
 
-    def mask_later(self, request_id: str, tenant_id: str | None, prompt: Any, answer: str | None) -> None:
+    def mask_later(self, begin: Begin, prompt: Any, answer: str | None) -> None:
         """Have the text of a call that has ended masked, and then kept."""
         if self.redacting is not None and (prompt is not None or answer is not None):
-            self.redacting.put(Content(self.clock(), request_id, tenant_id, prompt, answer))
+            self.redacting.put(Content(begin.at, begin.request_id, begin.tenant_id, prompt, answer))
 
     def report(self, error: Exception) -> None:
         """Log what went wrong in the recorder: only its type, since a message may quote a prompt."""

@@ -219,7 +219,7 @@ class Drainer:
             return
         records = [record for entry in refused_in(taken) if (record := entry.restored()) is not None]
         written = threading.Event()
-        pipeline.send("", records, written.set)
+        pipeline.send("", [records], written.set)
         pipeline.settle()
         if written.is_set():
             taken.unlink()

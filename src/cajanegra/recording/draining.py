@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,8 +26,6 @@ BATCH = 2_000
 """Records written in one transaction."""
 BATCH_EVENTS = 8_000
 """Events read for one transaction: where few calls end, it is not held up for long."""
-PIECE = 128
-"""Events read at once: about half a millisecond."""
 CARRY_AFTER = 4
 """Segments after which a call that is still open is noted again, so that its own can be given back."""
 
@@ -44,47 +44,41 @@ class OwnTrack:
     Args:
         spool: the events.
         assembler: makes records of them.
-        pace: called between small pieces of work.
     """
 
-    def __init__(self, spool: Spool, assembler: Assembler, pace: Callable[[], None]) -> None:
+    def __init__(self, spool: Spool, assembler: Assembler) -> None:
         self.counts = Counts()
         self._spool = spool
         self._assembler = assembler
-        self._pace = pace
         self._reader = SpoolReader(spool)
+        self._caught_up = False
 
     @property
     def position(self) -> int:
         """How far the spool has been read."""
         return self._reader.position
 
-    def take(self) -> tuple[list[Record], int, int] | None:
-        """The records that are complete by now; ``None`` where nothing was appended.
-
-        Returns:
-            Records, the position behind them, and the segment from which on everything is still needed.
-        """
-        records: list[Record] = []
-        events = 0
-        while events < BATCH_EVENTS and len(records) < BATCH and (entries := self._reader.take(PIECE)):
+    def batch(self, piece: int) -> Iterator[list[Record]]:
+        """The records that are complete by now, for one transaction, in chunks of so many events."""
+        records = events = 0
+        while events < BATCH_EVENTS and records < BATCH and (entries := self._reader.take(piece)):
+            chunk = assembled(self._assembler, entries, self.counts)
             events += len(entries)
-            records += self._assembled(entries)
-            self._pace()
-        if not events:
-            return None
+            records += len(chunk)
+            yield chunk
+        self._caught_up = events < BATCH_EVENTS and records < BATCH
+
+    def reached(self) -> tuple[int, int]:
+        """How far the last batch went, and the first segment of which something is needed still."""
         at = self._reader.position
-        if events < BATCH_EVENTS and len(records) < BATCH:  # it has caught up with those who append
+        if self._caught_up:
             self._assembler.carry((at >> 32) - CARRY_AFTER << 32, at, self._spool.append)
         oldest = self._assembler.oldest
-        return records, at, (at if oldest is None else oldest) >> 32
+        return at, (at if oldest is None else oldest) >> 32
 
     def interrupted(self, at: float) -> list[Record]:
         """The records of the calls that are still open."""
         return list(self._assembler.interrupt_all(at))
-
-    def _assembled(self, entries: list[Entry]) -> list[Record]:
-        return assembled(self._assembler, entries, self.counts)
 
 
 class Orphans:
@@ -133,29 +127,31 @@ class Orphans:
     def _drain(self, track: Track) -> Iterator[None]:
         assembler = self._new_assembler()
         damaged: dict[Path, str] = {}
-        for path in track.segments():
-            try:
-                yield from self._drain_segment(track, path, assembler, damaged)
-            except (OSError, UnreadableError) as error:
-                damaged[path] = str(error)
-        records = list(assembler.interrupt_all(self._clock()))
-        finished = False
-
-        def finish() -> None:
-            nonlocal finished
-            finished = True
-
-        for start in range(0, len(records), BATCH):
-            self._pipeline.send(track.name, records[start : start + BATCH], _nothing)
-        self._pipeline.send(track.name, [], finish)
+        chunks = self._chunks(track, assembler, damaged)
+        for first in chunks:
+            self._pipeline.send(track.name, _up_to(BATCH, itertools.chain([first], chunks)), _nothing)
+            if self._pipeline.stopped:
+                return
+            yield
+        finished = threading.Event()
+        self._pipeline.send(track.name, [], finished.set)
         self._pipeline.settle()
-        if finished:
+        if finished.is_set():
             self._clear(track, damaged)
 
-    def _drain_segment(
-        self, track: Track, path: Path, assembler: Assembler, damaged: dict[Path, str]
-    ) -> Iterator[None]:
-        records: list[Record] = []
+    def _chunks(self, track: Track, assembler: Assembler, damaged: dict[Path, str]) -> Iterator[list[Record]]:
+        """The records of a track; at last those of the calls that it leaves open."""
+        for path in track.segments():
+            try:
+                for entries in self._entries(path, damaged):
+                    yield assembled(assembler, entries, self.counts)
+            except (OSError, UnreadableError) as error:
+                damaged[path] = str(error)
+        open_calls: Iterator[Record] = assembler.interrupt_all(self._clock())
+        while interrupted := [*itertools.islice(open_calls, self._pipeline.piece)]:
+            yield interrupted
+
+    def _entries(self, path: Path, damaged: dict[Path, str]) -> Iterator[list[Entry]]:
         entries: list[Entry] = []
         for found in read_segment(path):
             if isinstance(found, Damage):
@@ -165,16 +161,10 @@ class Orphans:
             if found[1] is None:
                 damaged[path] = "an event is of a kind that this version does not know"
             entries.append(found)
-            if len(entries) == PIECE:
-                records += assembled(assembler, entries, self.counts)
-                entries.clear()
-                if len(records) >= BATCH:
-                    self._pipeline.send(track.name, records, _nothing)
-                    records = []
-                yield
-        records += assembled(assembler, entries, self.counts)
-        self._pipeline.send(track.name, records, _nothing)
-        yield
+            if len(entries) >= self._pipeline.piece:
+                yield entries
+                entries = []
+        yield entries
 
     def _clear(self, track: Track, damaged: dict[Path, str]) -> None:
         for path in track.segments():
@@ -191,16 +181,28 @@ class Orphans:
 def assembled(assembler: Assembler, entries: list[Entry], counts: Counts) -> list[Record]:
     """The records that events complete; an event that makes no sense is counted."""
     records: list[Record] = []
+    add = assembler.add
     for position, event in entries:
         if event is None:
             counts.unreadable += 1
             continue
         try:
-            records += assembler.add(event, position)
+            if completed := add(event, position):
+                records += completed
         except Exception as error:  # noqa: BLE001 - one strange event must not end the recording of all others
             counts.unreadable += 1
             logger.error("an event makes no sense and is left out: %s", type(error).__name__)  # noqa: TRY400
     return records
+
+
+def _up_to(most: int, chunks: Iterator[list[Record]]) -> Iterator[list[Record]]:
+    """Chunks until there are so many records."""
+    records = 0
+    for chunk in chunks:
+        yield chunk
+        records += len(chunk)
+        if records >= most:
+            return
 
 
 def _nothing() -> None:

@@ -41,9 +41,14 @@ class Pace:
         self._since = timer()
 
     def __call__(self) -> None:
-        """Give way, if it is time to."""
-        if self._timer() - self._since >= PIECE:
+        """Give way, if it is time to and the work can wait."""
+        if self._timer() - self._since >= PIECE and not self._urgent():
             self.give_way()
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether the work cannot wait for a quieter moment."""
+        return self._urgent()
 
     def give_way(self) -> bool:
         """Let others work; whether they were busy."""

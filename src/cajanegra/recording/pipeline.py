@@ -1,6 +1,7 @@
-"""From records to rows: prepared in small pieces on one thread, written on another, in order.
+"""From records to rows, in order: prepared in small pieces on one thread, and written on another.
 
-While the database works on one batch the next is prepared, so that neither waits for the other.
+So nobody waits for the database but the thread that writes. Where the work is urgent one thread does both: it
+sends each piece as soon as it is ready, and the database works on it while the next is read.
 """
 
 from __future__ import annotations
@@ -9,24 +10,27 @@ import itertools
 import logging
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from cajanegra.domain.record import Batch, Record
 from cajanegra.ports import CallStore, Prepared
 from cajanegra.recording import importing
 from cajanegra.recording.delivery import FIRST_WAIT, MAX_WAIT, Delivery, reason
+from cajanegra.recording.pace import Pace
 
 logger = logging.getLogger("cajanegra")
 
-PIECE = 64
-"""Records prepared at once: about half a millisecond."""
+PIECE = 128
+"""Events read, and the records of them prepared, at once: about a millisecond of work."""
+URGENT_PIECE = 500
+"""The same where nobody else is to be considered."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Work:
     store: CallStore
-    parts: Sequence[Prepared]
+    parts: Iterator[Prepared]
     track: str
     done: Callable[[], None]
 
@@ -40,9 +44,7 @@ class Pipeline:
         pace: called between small pieces of work.
     """
 
-    def __init__(
-        self, open_store: Callable[[], CallStore], delivery: Delivery, pace: Callable[[], None]
-    ) -> None:
+    def __init__(self, open_store: Callable[[], CallStore], delivery: Delivery, pace: Pace) -> None:
         self.delivery = delivery
         self.stopped = False
         """Whether it has given up: nothing more is written."""
@@ -52,23 +54,42 @@ class Pipeline:
         self._work: queue.Queue[_Work | None] = queue.Queue(1)
         self._thread: threading.Thread | None = None
 
-    def send(self, track: str, records: Sequence[Record], done: Callable[[], None]) -> None:
-        """Write records of a track; ``done`` is called, on another thread, when that and all before is done.
+    def send(self, track: str, chunks: Iterable[Sequence[Record]], done: Callable[[], None]) -> None:
+        """Write records of a track in one transaction; ``done`` is called when that and all before is done.
 
         Waits while two batches are on their way. When the pipeline has given up, nothing is called.
         """
         if self.stopped:
             return
-        store = self._opened() if records else self._store
-        if store is None:
-            if not records and not self.stopped:
+        coming = (chunk for chunk in chunks if chunk)
+        first = next(coming, None)
+        if first is None:
+            if self._thread is None:
                 done()
+            elif self._store is not None:
+                self._work.put(_Work(self._store, iter(()), track, done))
             return
-        parts: list[Prepared] = []
-        for start in range(0, len(records), PIECE):
-            parts += self._prepared(store, records[start : start + PIECE])
-            self._pace()
-        self._hand_over(_Work(store, parts, track, done))
+        store = self._opened()
+        if store is None:
+            return
+        parts = self._parts(store, itertools.chain([first], coming))
+        if self.is_urgent:
+            self.settle()
+            self._deliver(_Work(store, parts, track, done))
+        elif self._started():
+            self._work.put(_Work(store, iter([*parts]), track, done))
+        else:  # the interpreter is about to end
+            self._deliver(_Work(store, parts, track, done))
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether the work cannot wait for a quieter moment."""
+        return self._pace.is_urgent
+
+    @property
+    def piece(self) -> int:
+        """Events that are best read at once."""
+        return URGENT_PIECE if self.is_urgent else PIECE
 
     def forget(self, track: str) -> None:
         """Tell the store that a track is gone; best effort, since the store forgets old ones by itself."""
@@ -104,6 +125,11 @@ class Pipeline:
                 wait = min(2 * wait, MAX_WAIT)
         return self._store
 
+    def _parts(self, store: CallStore, chunks: Iterable[Sequence[Record]]) -> Iterator[Prepared]:
+        for chunk in chunks:
+            yield from self._prepared(store, chunk)
+            self._pace()
+
     def _prepared(self, store: CallStore, records: Sequence[Record]) -> list[Prepared]:
         try:
             return [store.prepare(Batch.of(records))]
@@ -114,16 +140,16 @@ class Pipeline:
             self.delivery.refuse(records[0], error)
             return []
 
-    def _hand_over(self, work: _Work) -> None:
+    def _started(self) -> bool:
+        """Whether there is a thread that writes."""
         if self._thread is None:
             thread = threading.Thread(target=self._run, name="cajanegra-database", daemon=True)
             try:
                 thread.start()
             except RuntimeError:  # the interpreter is about to end
-                self._deliver(work)
-                return
+                return False
             self._thread = thread
-        self._work.put(work)
+        return True
 
     def _run(self) -> None:
         while True:
@@ -138,9 +164,7 @@ class Pipeline:
                 self._work.task_done()
 
     def _deliver(self, work: _Work) -> None:
-        if self.stopped:
-            return
-        if self.delivery.deliver(work.store, work.parts, work.track):
+        if not self.stopped and self.delivery.deliver(work.store, work.parts, work.track):
             work.done()
         else:
             self.stopped = True

@@ -43,7 +43,7 @@ class RecordedCall:
     """
 
     __slots__ = (
-        *("_answered", "_asked", "_begun", "_ended", "_first", "_noted", "_prompt", "_sink"),
+        *("_answered", "_asked", "_begin", "_begun", "_ended", "_first", "_prompt", "_sink", "_steps"),
         *("desk", "key", "request_id"),
     )
 
@@ -51,7 +51,8 @@ class RecordedCall:
         self.desk = desk
         self.key = begin.call
         self.request_id = begin.request_id
-        self._noted: list[Begin | Step] = [begin]
+        self._begin = begin
+        self._steps: list[Step] = []
         self._sink = desk.sink
         self._prompt = prompt
         self._first = self._asked = self._answered = _Asked(begin.provider, begin.model)
@@ -99,7 +100,7 @@ class RecordedCall:
             known | _known(**plain.mapping(result)),
         )
         self._append(step)
-        self._noted.append(step)
+        self._steps.append(step)
 
     @never_raises
     def finish(
@@ -230,17 +231,16 @@ class RecordedCall:
             )
         )
         if desk.redacting is not None:
-            tenant_id = self._noted[0].tenant_id  # type: ignore[union-attr]  # the first is a Begin
-            desk.mask_later(self.request_id, tenant_id, self._prompt, desk.content(text, masked=True))
-        self._noted.clear()
+            desk.mask_later(self._begin, self._prompt, desk.content(text, masked=True))
 
     def _append(self, event: Step | Finish) -> None:
         """In a forked child, and at the very end, the whole call is noted again in another spool."""
         sink = self.desk.sink
         if sink is not self._sink:
             self._sink = sink
-            for noted in self._noted:
-                sink.append(replace(noted, copied=True) if isinstance(noted, Begin) else noted)
+            sink.append(replace(self._begin, copied=True))
+            for step in self._steps:
+                sink.append(step)
         sink.append(event)
 
 

@@ -144,9 +144,10 @@ class Recorder:
 
     @property
     def dropped(self) -> int:
-        """Events that will not be in the database: there was no room for them, or they made no sense."""
+        """Events and texts that will not be in the database: they had no room, or made no sense."""
         stats = self._writer.stats
-        return stats.dropped + stats.lost + self.desk.lost
+        texts = self.desk.redacting.lost if self.desk.redacting is not None else 0
+        return stats.dropped + stats.lost + self.desk.lost + texts
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait for at most ``timeout`` seconds; whether every finished call is in the database."""

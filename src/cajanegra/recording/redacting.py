@@ -26,7 +26,7 @@ class Redacting:
     Args:
         sink: the spool.
         redact: masks a text or messages.
-        on_pending: told how many texts wait, each time that it changes.
+        on_pending: told how many texts are not kept: those that wait and those that are lost.
     """
 
     def __init__(
@@ -55,8 +55,7 @@ class Redacting:
             self.lost += 1
             if self._full.due():
                 logger.error("texts of prompts and answers are left out: %d wait to be masked", MAX_WAITING)  # noqa: TRY400 - the trace says nothing more
-        else:
-            self._on_pending(self._waiting.unfinished_tasks)
+        self._note()
 
     def settle(self, timeout: float) -> bool:
         """Wait until everything that was taken is in the spool; whether it is."""
@@ -81,4 +80,7 @@ class Redacting:
                 logger.error("a text could not be masked and is left out: %s", type(error).__name__)  # noqa: TRY400
             finally:
                 self._waiting.task_done()
-                self._on_pending(self._waiting.unfinished_tasks)
+                self._note()
+
+    def _note(self) -> None:
+        self._on_pending(self._waiting.unfinished_tasks + self.lost)

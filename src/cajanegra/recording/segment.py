@@ -18,6 +18,7 @@ MAGIC = b"cajaneg\x01"
 START = len(MAGIC)
 SUFFIX = ".segment"
 _ZEROS = bytes(2**16)
+_sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
 
 
 class Segment:
@@ -59,7 +60,7 @@ class Segment:
             OSError: the disk failed.
         """
         if self._descriptor >= 0:
-            os.fdatasync(self._descriptor)
+            _sync(self._descriptor)
 
     def close(self) -> None:
         """Unmap and close, and leave the file."""

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from cajanegra.domain.events import Carried, Event, Finish, Step
+from cajanegra.domain.events import Begin, Carried, Event, Finish, Step
 from cajanegra.recording import segment
 from cajanegra.recording.frames import frame
 from cajanegra.recording.segment import Segment
@@ -31,6 +31,9 @@ MAX_BYTES = 2**30
 MIN_BYTES = 2**20
 MEMORY_SEGMENTS = 64
 """Segments in memory, where no directory can be written."""
+
+_FEW = 4
+"""Segments that a process has when its writer keeps up."""
 
 Fsync = Literal["never", "interval", "always"]
 Position = int
@@ -78,6 +81,7 @@ class Spool:
         self._numbers = itertools.count(1)
         self._end: Position = 0
         self._full = False
+        self._used = 0
         self._closed = False
         self._slow = threading.RLock()  # a host's log handler may record, too
         self._write: Callable[[bytes], int] = _no_room
@@ -104,8 +108,11 @@ class Spool:
 
     @property
     def is_filling(self) -> bool:
-        """Whether a quarter of what it may take waits for the database."""
-        return len(self.segments) * self._segment_size > self.max_bytes // 4
+        """Whether a quarter of what it may take waits for the database, or half of what all spools may."""
+        own, size = len(self.segments), self._segment_size
+        if self._track is None:
+            return own > MEMORY_SEGMENTS // 4
+        return own * size > self.max_bytes // 4 or (own > _FEW and self._used > self.max_bytes // 2)
 
     def bytes_behind(self, place: Position) -> int:
         """Bytes of the events behind a position."""
@@ -251,14 +258,15 @@ class Spool:
             if len(self.segments) + room > MEMORY_SEGMENTS:
                 raise OSError(None, "the memory that it may take is used up")
             return segment.in_memory(number, size)
-        if usage(self.directory) + room * size > self.max_bytes:
+        self._used = usage(self.directory)
+        if self._used + room * size > self.max_bytes:
             raise OSError(None, f"it may take {self.max_bytes:,} bytes ([spool] max_bytes)")
         return segment.create(self._track.path_of(number), number, size)
 
     def _refuse(self, event: Event) -> bool:
         if isinstance(event, Carried):  # it stays where it is
             return False
-        calls = int(not isinstance(event, Step | Finish))
+        calls = int(isinstance(event, Begin))
         with self._slow:
             self.dropped += 1
             self.dropped_calls += calls

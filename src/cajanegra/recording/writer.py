@@ -12,7 +12,7 @@ from functools import partial
 from cajanegra.ports import CallStore
 from cajanegra.recording.assembler import Assembler
 from cajanegra.recording.delivery import Delivery
-from cajanegra.recording.draining import BATCH, Orphans, OwnTrack
+from cajanegra.recording.draining import Orphans, OwnTrack
 from cajanegra.recording.pace import Pace
 from cajanegra.recording.pipeline import Pipeline
 from cajanegra.recording.quarantine import Quarantine
@@ -85,7 +85,7 @@ class Writer:
             wait or self._wait_to_retry,
         )
         self._pipeline = Pipeline(open_store, self._delivery, self._pace)
-        self._own = OwnTrack(spool, new_assembler(), self._pace)
+        self._own = OwnTrack(spool, new_assembler())
         self._orphans = Orphans(spool.directory, new_assembler, self._pipeline, self._quarantine, clock)
         self._clock = clock
         self._sync_every = SYNC_EVERY if sync else ADOPT_EVERY
@@ -221,16 +221,13 @@ class Writer:
 
     def _drain_own(self) -> None:
         self.spool.prepare()
-        while taken := self._own.take():
-            records, position, needed = taken
-            for start in range(0, len(records), BATCH):
-                last = start + BATCH >= len(records)
-                done = partial(self._note_done, position, needed) if last else _nothing
-                self._pipeline.send(self._name, records[start : start + BATCH], done)
-            if not records:
-                self._pipeline.send(self._name, [], partial(self._note_done, position, needed))
-            if self._pipeline.stopped:
-                return
+        while self.spool.end > self._own.position and not self._pipeline.stopped:
+            batch = self._own.batch(self._pipeline.piece)
+            if self._pipeline.is_urgent:
+                self._pipeline.send(self._name, batch, self._note_reached)
+            else:
+                chunks = [*batch]
+                self._pipeline.send(self._name, chunks, partial(self._note_done, *self._own.reached()))
             self.spool.prepare()
         if self._syncs:
             self.spool.sync()
@@ -250,18 +247,10 @@ class Writer:
 
     def _finish(self) -> None:
         """The last of this track: everything is in the database, or stays for somebody else."""
-        complete = False
-
-        def completed() -> None:
-            nonlocal complete
-            complete = True
-
-        records = self._own.interrupted(self._clock())
-        for start in range(0, len(records), BATCH):
-            self._pipeline.send(self._name, records[start : start + BATCH], _nothing)
-        self._pipeline.send(self._name, [], completed)
+        complete = threading.Event()
+        self._pipeline.send(self._name, [self._own.interrupted(self._clock())], complete.set)
         self._pipeline.settle()
-        if complete:
+        if complete.is_set():
             self._done = self.spool.end
             self.spool.discard()
             self._pipeline.forget(self._name)
@@ -269,6 +258,9 @@ class Writer:
             self.spool.leave()
         self._pipeline.close()
         self.spool.on_append = self._rouse  # so that whoever comes too late is told
+
+    def _note_reached(self) -> None:
+        self._note_done(*self._own.reached())
 
     def _note_done(self, position: Position, needed: int) -> None:
         if self.spool.track is not None:
@@ -287,7 +279,3 @@ class Writer:
 
     def _is_urgent(self) -> bool:
         return bool(self._flushing) or self._closed or self.spool.is_filling
-
-
-def _nothing() -> None:
-    """Nobody waits for this batch alone."""

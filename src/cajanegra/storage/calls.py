@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -76,17 +76,15 @@ class _Decided:
     better: dict[int, CallRecord] = field(default_factory=dict)
 
 
-def insert(connection: Connection, parts: Sequence[CallRows], now: datetime) -> Written:
-    """Insert the calls of the parts that are new, and put right those that were declared interrupted.
+def insert(connection: Connection, coming: Iterator[CallRows], now: datetime) -> Written:
+    """Insert the calls that are new, as they come, and put right those that were declared interrupted.
 
     Raises:
         SQLAlchemyError: what the database says.
         StorageError: another writer has inserted the same call at the same time; the next try finds it.
     """
-    parts = [part for part in parts if part.calls]
-    if not parts:
-        return Written()
-    if _insert_all(connection, parts):
+    parts: list[CallRows] = []
+    if _insert_all(connection, coming, parts):
         return Written(_with_ids(connection, parts))
     decided = _decide(connection, parts)
     written = Written()
@@ -126,19 +124,24 @@ def give(connection: Connection, record: FeedbackRecord) -> bool:
     return connection.execute(statement.values(feedback_values(record))).rowcount > 0
 
 
-def _insert_all(connection: Connection, parts: Sequence[CallRows]) -> bool:
-    """Insert all calls, if none of them is there already; else none."""
+def _insert_all(connection: Connection, coming: Iterator[CallRows], parts: list[CallRows]) -> bool:
+    """Insert all calls, if none of them is there already; else none. All are in ``parts`` then."""
+
+    def taken() -> Iterator[CallRows]:
+        for part in coming:
+            if part.calls:
+                parts.append(part)
+                yield part
+
     savepoint = connection.begin_nested()
     try:
         if connection.dialect.name == "postgresql":
-            loading.copy(connection, REQUEST_LOGS.name, CALL_COLUMNS, (part.text for part in parts))
+            loading.copy(connection, REQUEST_LOGS.name, CALL_COLUMNS, (part.text for part in taken()))
             complete = True
         else:
-            complete = all(
-                loading.insert_many(connection, REQUEST_LOGS.name, CALL_COLUMNS, list(part.columns.values()))
-                == len(part.calls)
-                for part in parts
-            )
+            columns = (list(part.columns.values()) for part in taken())
+            inserted = loading.insert_stream(connection, REQUEST_LOGS.name, CALL_COLUMNS, columns)
+            complete = inserted == sum(len(part.calls) for part in parts)
     except IntegrityError as error:
         if not loading.is_duplicate(error):
             raise
@@ -147,6 +150,7 @@ def _insert_all(connection: Connection, parts: Sequence[CallRows]) -> bool:
         savepoint.commit()
     else:
         savepoint.rollback()
+        parts += (part for part in coming if part.calls)
     return complete
 
 

@@ -6,9 +6,10 @@ column in which something does not fit is gone through value by value (``fitting
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -102,29 +103,34 @@ def json_text(value: Any, size: int = MAX_JSON_TEXT) -> str | None:
     return _encode_json(fit_json(value, size=size)).decode()
 
 
-def fit_credible_times(
-    values: Sequence[Any], earliest: datetime, now: datetime, ahead: timedelta
-) -> tuple[list[str | None], list[int]]:
-    """Times as text, where what is before ``earliest`` or more than ``ahead`` of ``now`` becomes ``now``.
+def fit_seconds(
+    values: Sequence[float], earliest: float, now: float, ahead: float
+) -> tuple[list[str], list[int]]:
+    """Seconds since the Unix epoch as text; what is not in ``earliest`` to ``now + ahead`` becomes ``now``.
 
     Returns:
         The texts, and the places of those that were not credible.
     """
     latest = now + ahead
-    texts = fit_times(values)
-    # Texts of one form are in the order of their times, and compared much faster.
-    if None not in texts and time_text(earliest) <= min(texts) and max(texts) <= time_text(latest):  # type: ignore[operator,type-var]
-        return texts, []
-    strange = [place for place, value in enumerate(values) if not _is_between(value, earliest, latest)]
-    for place in strange:
-        texts[place] = time_text(now)
-    return texts, strange
+    if math.isfinite(sum(values)) and earliest <= min(values) and max(values) <= latest:
+        return [*map(seconds_text, values)], []
+    strange = [place for place, value in enumerate(values) if not earliest <= value <= latest]
+    kept = [now if place in strange else value for place, value in enumerate(values)]
+    return [*map(seconds_text, kept)], strange
 
 
-def _is_between(value: Any, earliest: datetime, latest: datetime) -> bool:
-    if not isinstance(value, datetime):
-        return False
-    return earliest <= (value if value.tzinfo else value.replace(tzinfo=UTC)) <= latest
+def seconds_text(at: float) -> str:
+    """Seconds since the Unix epoch as both databases read a time, rounded as ``datetime`` rounds them."""
+    second = int(at)
+    micros = round((at - second) * 1_000_000)
+    if micros == 1_000_000:  # noqa: PLR2004 - a whole second
+        second, micros = second + 1, 0
+    return f"{_second_text(second)}.{micros:06}"
+
+
+@functools.lru_cache(maxsize=128)
+def _second_text(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _fit_integers(values: Values) -> Values:

@@ -6,6 +6,7 @@ import functools
 import itertools
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -55,11 +56,24 @@ def copy_text(columns: Columns) -> bytes:
     rows = len(columns[0])
     if not rows:
         return b""
-    text = _lines(map(_texts, columns))
-    nulls = sum(values.count(None) for values in columns)
+    nulls = 0
+    texts: list[Sequence[str]] = []
+    for values in columns:
+        kinds = {*map(type, values)}
+        if kinds == {str}:
+            texts.append(values)
+        elif kinds == {int}:
+            texts.append([*map(str, values)])
+        elif kinds == {type(None)}:
+            texts.append([_NULL] * rows)
+            nulls += rows
+        else:
+            texts.append([_NULL if value is None else str(value) for value in values])
+            nulls += values.count(None)
+    text = _lines(texts)
     separators = rows * (len(columns) - 1), rows
     if (text.count("\t"), text.count("\n")) != separators or text.count("\\") != nulls or "\r" in text:
-        text = _lines(_escaped(values) for values in columns)
+        text = _lines([_escaped(values) for values in columns])
     return text.encode()
 
 
@@ -73,7 +87,8 @@ def copy(connection: Connection, table: str, names: Sequence[str], texts: Iterab
     driver: Any = connection.connection.driver_connection
     try:
         with driver.cursor() as cursor, cursor.copy(statement) as copying:
-            copying.write(b"".join(texts))  # at once: each write waits for the interpreter's lock
+            for text in texts:
+                copying.write(text)
     except psycopg.Error as error:
         raise DBAPIError.instance(statement, None, error, psycopg.Error) from error
 
@@ -92,18 +107,26 @@ def insert_many(connection: Connection, table: str, names: Sequence[str], column
     return inserted
 
 
+def insert_stream(connection: Connection, table: str, names: Sequence[str], parts: Iterable[Columns]) -> int:
+    """Insert as ``insert_many`` does, while the next part is prepared; how many rows were new."""
+    inserted = 0
+    with ThreadPoolExecutor(1, "cajanegra-sqlite") as background:
+        running: Future[int] | None = None
+        for columns in parts:
+            if running is not None:
+                inserted += running.result()
+            try:
+                running = background.submit(insert_many, connection, table, names, columns)
+            except RuntimeError:  # the interpreter is about to end
+                running = None
+                inserted += insert_many(connection, table, names, columns)
+        if running is not None:
+            inserted += running.result()
+    return inserted
+
+
 def _lines(columns: Iterable[Sequence[str]]) -> str:
     return "\n".join([*map("\t".join, zip(*columns, strict=True)), ""])
-
-
-def _texts(values: Sequence[Any]) -> Sequence[str]:
-    """Values as COPY reads them, as long as nothing in them has to be escaped."""
-    kinds = {*map(type, values)}
-    if kinds == {str}:
-        return values
-    if kinds == {type(None)}:
-        return [_NULL] * len(values)
-    return [value if type(value) is str else _NULL if value is None else str(value) for value in values]
 
 
 def _escaped(values: Sequence[Any]) -> Sequence[str]:

@@ -10,7 +10,7 @@ from msgspec.structs import astuple
 from sqlalchemy import Table
 
 from cajanegra.domain.ids import derived_id
-from cajanegra.domain.record import CallRecord, ContentRecord, FeedbackRecord, Occurrence, StepRecord
+from cajanegra.domain.record import CallRecord, FeedbackRecord, Occurrence, StepRecord
 from cajanegra.storage.fitting import (
     are_request_ids,
     fit_identity,
@@ -22,10 +22,9 @@ from cajanegra.storage.fitting_columns import (
     ColumnFitter,
     Values,
     column_fitter,
-    fit_credible_times,
+    fit_seconds,
     fit_texts,
     json_text,
-    time_text,
 )
 from cajanegra.storage.tables import ERROR_ANALYSIS, ERROR_RECOVERY, REQUEST_LOGS
 
@@ -124,14 +123,14 @@ def step_columns(steps: Sequence[tuple[int, StepRecord]]) -> list[Values]:
     return [columns[name] for name in STEP_COLUMNS]
 
 
-def content_columns(contents: Sequence[tuple[int, CallRecord | ContentRecord]]) -> list[Values]:
-    """The columns of ``cajanegra_contents`` for texts and the ids of their calls."""
-    times = [record.created_at if isinstance(record, CallRecord) else record.at for _id, record in contents]
+def content_columns(contents: Sequence[tuple[int, CallRecord]], now: datetime) -> list[Values]:
+    """The columns of ``cajanegra_contents`` for the texts of calls and their ids."""
+    times = _times([record.created_at for _id, record in contents], now, "created_at", {})
     return [
         [call_id for call_id, _record in contents],
         [json_text(record.prompt, MAX_CONTENT) for _id, record in contents],
         [fit_text(record.answer, MAX_CONTENT) for _id, record in contents],
-        [time_text(at) for at in times],
+        times,
     ]
 
 
@@ -174,12 +173,18 @@ def _note_changes(changed: dict[int, Row], name: str, given: Values, fitted: Val
             changed.setdefault(place, {})[name] = fit_text(value, MAX_NOTED)
 
 
-def _times(given: Values, now: datetime, name: str, changed: dict[int, Row]) -> list[str | None]:
-    texts, strange = fit_credible_times(given, EARLIEST, now, MAX_AHEAD)
+def _times(given: Values, now: datetime, name: str, changed: dict[int, Row]) -> list[str]:
+    texts, strange = fit_seconds(given, EARLIEST.timestamp(), now.timestamp(), MAX_AHEAD.total_seconds())
     for place in strange:
-        if isinstance(given[place], datetime):
-            changed.setdefault(place, {})[name] = given[place].isoformat()
+        changed.setdefault(place, {})[name] = _seconds_noted(given[place])
     return texts
+
+
+def _seconds_noted(seconds: float) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat()
+    except (ValueError, OverflowError, OSError):
+        return str(seconds)
 
 
 def _with_changes(metadata: Any, changes: Row) -> Row:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, insert, inspect, select, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
@@ -27,6 +27,9 @@ from cajanegra.storage.rows import (
 from cajanegra.storage.tables import CONTENTS, ERROR_RECOVERY, REQUEST_LOGS, TRACKS, WAITING
 
 logger = logging.getLogger("cajanegra")
+
+_LONGEST_TRACK = timedelta(days=90)
+"""After which a track that has not moved is taken for one whose process died before it could say that it ended."""
 
 
 class Store:
@@ -51,14 +54,14 @@ class Store:
         text = loading.copy_text(list(columns.values())) if self._db.dialect == "postgresql" else b""
         return Prepared(batch, calls.CallRows(batch.calls, columns, text))
 
-    def write(self, parts: Sequence[Prepared], track: str = "") -> int:
+    def write(self, parts: Iterable[Prepared], track: str = "") -> int:
         """See ``ports.CallStore.write``."""
         try:
             if self._has_tracks is None:
                 self._has_tracks = self._make_ready()
             track = track if self._has_tracks else ""
             with self._db.transaction() as connection:
-                return self._write(connection, self._unwritten(connection, parts, track), track)
+                return self._write(connection, parts, track)
         except SQLAlchemyError as error:
             raise _explained(self._db, error) from None
 
@@ -68,7 +71,8 @@ class Store:
             return
         try:
             with self._db.transaction() as connection:
-                connection.execute(TRACKS.delete().where(TRACKS.c.track == track))
+                old = TRACKS.c.updated_at < fit_time(self._clock() - _LONGEST_TRACK)
+                connection.execute(TRACKS.delete().where((TRACKS.c.track == track) | old))
         except SQLAlchemyError as error:
             raise _explained(self._db, error) from None
 
@@ -89,29 +93,24 @@ class Store:
             )
         return found or REQUEST_LOGS.name not in names
 
-    def _unwritten(self, connection: Connection, parts: Sequence[Prepared], track: str) -> list[Prepared]:
-        """What stands behind the position that the database has of the track, which stays locked."""
-        if not track:
-            return list(parts)
-        query = select(TRACKS.c.position).where(TRACKS.c.track == track).with_for_update()
-        done = connection.execute(query).scalar()
-        if done is None:
-            return list(parts)
-        left: list[Prepared] = []
+    def _unwritten(self, parts: Iterable[Prepared], done: int) -> Iterator[Prepared]:
+        """What stands behind a position."""
         for part in parts:
-            rest = part.batch.after(done)
+            rest = part.batch.after(done) if done else part.batch
             if len(rest) == len(part.batch):
-                left.append(part)
+                yield part
             elif len(rest):
-                left.append(self.prepare(rest))
-        return left
+                yield self.prepare(rest)
 
-    def _write(self, connection: Connection, parts: Sequence[Prepared], track: str) -> int:
+    def _write(self, connection: Connection, coming: Iterable[Prepared], track: str) -> int:
+        now = self._clock()
+        parts: list[Prepared] = []
+        written = calls.insert(
+            connection, _rows(self._unwritten(coming, _done(connection, track)), parts), now
+        )
         if not parts:
             return 0
-        now = self._clock()
-        written = calls.insert(connection, [part.rows for part in parts], now)
-        _write_parts(connection, written.records)
+        _write_parts(connection, written.records, now)
         contents = [record for part in parts for record in part.batch.contents]
         feedback = [record for part in parts for record in part.batch.feedback]
         early: list[FeedbackRecord | ContentRecord] = []
@@ -126,7 +125,22 @@ class Store:
         return len(written.records) - len(written.replaced)
 
 
-def _write_parts(connection: Connection, written: Sequence[tuple[CallRecord, int]]) -> None:
+def _done(connection: Connection, track: str) -> int:
+    """The position up to which the database has the track, which stays locked; 0 for an unknown one."""
+    if not track:
+        return 0
+    query = select(TRACKS.c.position).where(TRACKS.c.track == track).with_for_update()
+    return connection.execute(query).scalar() or 0
+
+
+def _rows(coming: Iterator[Prepared], parts: list[Prepared]) -> Iterator[calls.CallRows]:
+    """The rows of the parts; each part is noted when it is taken."""
+    for part in coming:
+        parts.append(part)
+        yield part.rows
+
+
+def _write_parts(connection: Connection, written: Sequence[tuple[CallRecord, int]], now: datetime) -> None:
     steps = [(call_id, step) for record, call_id in written for step in record.steps]
     contents = [
         (call_id, record)
@@ -135,7 +149,7 @@ def _write_parts(connection: Connection, written: Sequence[tuple[CallRecord, int
     ]
     for table, names, columns in (
         (ERROR_RECOVERY, STEP_COLUMNS, step_columns(steps) if steps else None),
-        (CONTENTS, CONTENT_COLUMNS, content_columns(contents) if contents else None),
+        (CONTENTS, CONTENT_COLUMNS, content_columns(contents, now) if contents else None),
     ):
         if columns is not None:
             loading.load(connection, table.name, names, columns)

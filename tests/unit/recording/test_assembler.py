@@ -71,8 +71,8 @@ def test_an_answered_call_fills_its_row() -> None:
         task="chat",
         provider_used="ollama",
         status="success",
-        created_at=datetime.fromtimestamp(1_000, UTC),
-        updated_at=datetime.fromtimestamp(1_001.5, UTC),
+        created_at=1_000.0,
+        updated_at=1_001.5,
         tenant_id="acme",
         module="copilot",
         user_id="u1",
@@ -100,7 +100,7 @@ def test_an_answered_call_fills_its_row() -> None:
             "attempts": 1,
         },
         steps=(),
-        occurrences=[],
+        occurrences=(),
     )
 
 
@@ -271,7 +271,7 @@ def test_calls_that_never_end_are_interrupted_when_the_recorder_closes() -> None
     assert list(assembler.add(BEGIN)) == list(assembler.add(step(1))) == []
     (record,) = assembler.interrupt_all(1_009.0)
     assert (record.status, record.error_code) == ("error", "interrupted")
-    assert record.updated_at == datetime.fromtimestamp(1_009, UTC)
+    assert record.updated_at == 1_009
     assert len(record.steps) == 1
     assert [found.pattern for found in record.occurrences] == ["ollama_timeout", "ollama_interrupted"]
     assert list(assembler.add(Finish("call-1", 1_010.0, "success"))) == []

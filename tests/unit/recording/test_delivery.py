@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pytest
 
@@ -48,7 +48,7 @@ class Desk:
 
     def deliver(self, *parts: Sequence[Record]) -> bool:
         prepared = [self.store.prepare(Batch.of(part)) for part in parts]
-        return self.delivery.deliver(self.store, prepared, "track")
+        return self.delivery.deliver(self.store, iter(prepared), "track")
 
 
 def test_parts_are_written_in_one_transaction() -> None:
@@ -110,7 +110,7 @@ def test_what_cannot_be_set_aside_is_counted_as_lost() -> None:
 
 def test_an_unexpected_error_costs_the_record_and_says_nothing_of_it() -> None:
     class Faulty(MemoryStore):
-        def write(self, parts: Sequence[Prepared], track: str = "") -> int:
+        def write(self, parts: Iterable[Prepared], track: str = "") -> int:
             raise OverflowError("the prompt said: 1234567890")
 
     desk = Desk(Faulty())
@@ -124,7 +124,7 @@ def test_an_outage_in_the_middle_of_isolating_loses_and_repeats_nothing() -> Non
     class Shaky(MemoryStore):
         tries = 0
 
-        def write(self, parts: Sequence[Prepared], track: str = "") -> int:
+        def write(self, parts: Iterable[Prepared], track: str = "") -> int:
             self.tries += 1
             if self.tries % 2 == 0:
                 raise AWAY

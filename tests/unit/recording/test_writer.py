@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -73,7 +73,7 @@ def test_calls_are_written_without_a_flush(writer_to: MakeWriter) -> None:
     written = threading.Event()
 
     class Telling(MemoryStore):
-        def write(self, parts: Sequence[Prepared], track: str = "") -> int:
+        def write(self, parts: Iterable[Prepared], track: str = "") -> int:
             count = super().write(parts, track)
             written.set()
             return count
@@ -109,21 +109,31 @@ def test_what_is_in_the_store_takes_no_room_on_the_disk(writer_to: MakeWriter, t
     assert files(tmp_path) == []
 
 
-def test_the_store_is_used_and_closed_by_one_thread(tmp_path: Path) -> None:
-    seen: set[str] = set()
+def test_the_store_is_used_by_one_thread_at_a_time_and_closed_once(tmp_path: Path) -> None:
+    using = threading.Lock()
+    closed: list[bool] = []
 
     class Watching(MemoryStore):
-        def write(self, parts: Sequence[Prepared], track: str = "") -> int:
-            seen.add(threading.current_thread().name)
-            return super().write(parts, track)
+        def write(self, parts: Iterable[Prepared], track: str = "") -> int:
+            assert using.acquire(blocking=False)
+            try:
+                return super().write(parts, track)
+            finally:
+                using.release()
 
         def close(self) -> None:
-            seen.add(threading.current_thread().name)
+            closed.append(using.acquire(blocking=False))
+            super().close()
 
-    writer = new_writer(Watching, directory=tmp_path)
-    record(writer, "a")
+    store = Watching()
+    writer = new_writer(opening(store), directory=tmp_path)
+    for number in range(50):
+        record(writer, *(f"{number}-{call}" for call in range(100)))
+        if number % 10 == 0:
+            assert writer.flush(10)
     writer.close(5)
-    assert seen == {"cajanegra-database"}
+    assert len(store.calls) == 5_000
+    assert closed == [True]
 
 
 def test_a_flush_waits_while_the_store_is_away_and_says_so(writer_to: MakeWriter) -> None:
