@@ -40,19 +40,23 @@ def ask(recorder: Recorder, providers: Sequence[Provider], call: PlannedCall, re
         try:
             recorded.finish(_post(first, HOST_MODEL, prompt))
         except OSError as error:
-            begun = time.monotonic()
+            failure = error
+        else:
+            return 1
+        begun, answer = time.monotonic(), None
+        try:
             answer = _post(second, second.models[0], prompt)
+        finally:
             recorded.step(
                 "fallback",
                 action=f"{first.name} -> {second.name}",
-                error=error,
-                successful=True,
+                error=failure,
+                successful=answer is not None,
                 time_ms=round((time.monotonic() - begun) * 1000),
                 model=second.models[0],
             )
-            recorded.finish(answer)
-            return 2
-    return 1
+        recorded.finish(answer)
+        return 2
 
 
 def _post(provider: Provider, model: str, prompt: Any) -> Any:
