@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from cajanegra.domain.record import Batch, CallRecord, FeedbackRecord
+from cajanegra.domain.record import Batch, CallRecord, ContentRecord, FeedbackRecord
 from cajanegra.errors import SchemaError, StorageError
 from cajanegra.storage.database import Database
 from cajanegra.storage.writes import Store
@@ -140,6 +140,62 @@ def test_feedback_without_a_correction_leaves_the_one_there_is(database: Databas
     write(database, FeedbackRecord("r", "acme", "thumbs_up", None, NOW))
     (row,) = _rows(database, "SELECT user_feedback, correction_applied FROM ai_request_logs")
     assert row == {"user_feedback": "thumbs_up", "correction_applied": "invoice"}
+
+
+def test_feedback_that_comes_late_does_not_undo_what_was_said_after_it(database: Database) -> None:
+    write(database, call_record("r"))
+    later = NOW + timedelta(seconds=30)
+    write(database, FeedbackRecord("r", "acme", "thumbs_up", None, later))
+    write(database, FeedbackRecord("r", "acme", "thumbs_down", "invoice", NOW))
+    (row,) = _rows(database, "SELECT user_feedback, correction_applied FROM ai_request_logs")
+    assert row == {"user_feedback": "thumbs_up", "correction_applied": None}
+
+
+def test_feedback_and_texts_wait_for_their_call(database: Database) -> None:
+    at = NOW - timedelta(seconds=5)
+    write(database, FeedbackRecord("r", "acme", "thumbs_up", None, NOW))
+    write(database, ContentRecord("r", "acme", "hola", "adiós", at))
+    write(database, call_record("r", created_at=at))
+    (row,) = _rows(database, "SELECT user_feedback FROM ai_request_logs")
+    (content,) = _rows(database, "SELECT answer FROM cajanegra_contents")
+    assert (row["user_feedback"], content["answer"]) == ("thumbs_up", "adiós")
+    assert _rows(database, "SELECT * FROM cajanegra_waiting") == []
+
+
+def test_an_end_replaces_an_interruption_and_its_counts(database: Database) -> None:
+    interrupted = recovered_call(
+        "r",
+        status="error",
+        error_code="interrupted",
+        occurrences=[occurrence(), occurrence("openai_interrupted")],
+        response_metadata={"attempts": 2, "pattern": "openai_interrupted"},
+    )
+    assert write(database, interrupted, track="a") == 1
+    assert write(database, recovered_call("r"), track="b") == 0
+    (row,), steps, (pattern,), _contents = _snapshot(database)
+    assert (row["status"], row["error_code"], len(steps)) == ("fallback", None, 1)
+    assert (pattern["error_pattern"], pattern["occurrence_count"]) == ("ollama_timeout", 1)
+    assert write(database, interrupted, track="c") == 0
+    assert _snapshot(database)[0] == [row]
+
+
+def test_what_stands_before_the_position_of_its_track_is_passed_over(database: Database) -> None:
+    first, second = recovered_call("r-1", position=10), recovered_call("r-2", position=20)
+    assert write(database, first, track="t") == 1
+    with database.transaction() as connection:
+        connection.execute(text("DELETE FROM ai_request_logs"))
+    assert write(database, first, second, track="t") == 1
+    assert [row["request_id"] for row in _snapshot(database)[0]] == ["r-2"]
+    assert _snapshot(database)[2][0]["occurrence_count"] == 2
+
+
+def test_two_finished_calls_of_a_tenant_with_one_id_are_both_kept(database: Database) -> None:
+    later = NOW + timedelta(seconds=1)
+    assert write(database, call_record("r"), call_record("r", created_at=later)) == 2
+    rows = _snapshot(database)[0]
+    assert [row["tenant_id"] for row in rows] == ["acme", "acme"]
+    assert rows[0]["request_id"] == "r" != rows[1]["request_id"]
+    assert "request_id" in str(rows[1]["request_metadata"])
 
 
 def test_what_somebody_decided_about_a_pattern_stays(database: Database) -> None:

@@ -144,8 +144,10 @@ def _troubles(report: SpoolReport) -> Iterator[str]:
 
 
 def _said(done: Drained) -> Iterator[str]:
-    dead = render.counted(done.tracks, "dead process")
-    yield f"Wrote {render.counted(done.calls, 'call')} of {dead}."
+    if done.tracks or done.calls or not done.left:
+        dead = render.counted(done.tracks, "dead process")
+        wrote = f"Wrote {render.counted(done.calls, 'call')} of {dead}."
+        yield wrote if done.tracks or done.calls else "Nothing waits of dead processes."
     if done.refused:
         yield f"The database refused {render.counted(done.refused, 'record')}: see cajanegra spool status."
     if done.lost:

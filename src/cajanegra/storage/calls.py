@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, case, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from cajanegra.domain.failure import FailureKind
@@ -121,7 +121,11 @@ def give(connection: Connection, record: FeedbackRecord) -> bool:
     if tenant_id is not None:
         names = [request_id, tenant_request_id(tenant_id, request_id)]
         statement = update(REQUEST_LOGS).where(_LOGS.tenant_id == tenant_id, _LOGS.request_id.in_(names))
-    return connection.execute(statement.values(feedback_values(record))).rowcount > 0
+    values = feedback_values(record)
+    # What was said later may come earlier: from another process, or another host.
+    newer = _LOGS.user_feedback.is_not(None) & (_LOGS.updated_at > values["updated_at"])
+    said = {name: case((newer, _LOGS[name]), else_=value) for name, value in values.items()}
+    return connection.execute(statement.values(said)).rowcount > 0
 
 
 def _insert_all(connection: Connection, coming: Iterator[CallRows], parts: list[CallRows]) -> bool:

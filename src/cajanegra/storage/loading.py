@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import itertools
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -110,19 +110,49 @@ def insert_many(connection: Connection, table: str, names: Sequence[str], column
 def insert_stream(connection: Connection, table: str, names: Sequence[str], parts: Iterable[Columns]) -> int:
     """Insert as ``insert_many`` does, while the next part is prepared; how many rows were new."""
     inserted = 0
-    with ThreadPoolExecutor(1, "cajanegra-sqlite") as background:
-        running: Future[int] | None = None
+    running: _Background | None = None
+    try:
         for columns in parts:
             if running is not None:
                 inserted += running.result()
-            try:
-                running = background.submit(insert_many, connection, table, names, columns)
-            except RuntimeError:  # the interpreter is about to end
-                running = None
-                inserted += insert_many(connection, table, names, columns)
+            running = _Background(functools.partial(insert_many, connection, table, names, columns))
+    finally:
         if running is not None:
-            inserted += running.result()
-    return inserted
+            running.join()
+    return inserted + (running.result() if running is not None else 0)
+
+
+class _Background:
+    """Work on another thread; on this one where no thread can be started any more."""
+
+    def __init__(self, work: Callable[[], int]) -> None:
+        self._work = work
+        self._error: BaseException | None = None
+        self._count = 0
+        self._thread: threading.Thread | None = threading.Thread(target=self._run, name="cajanegra-sqlite")
+        try:
+            self._thread.start()
+        except RuntimeError:  # the interpreter is about to end
+            self._thread = None
+            self._run()
+
+    def join(self) -> None:
+        """Wait for its end."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def result(self) -> int:
+        """Wait for its end; what it raised is raised."""
+        self.join()
+        if self._error is not None:
+            raise self._error
+        return self._count
+
+    def _run(self) -> None:
+        try:
+            self._count = self._work()
+        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+            self._error = error
 
 
 def _lines(columns: Iterable[Sequence[str]]) -> str:

@@ -29,7 +29,7 @@ from cajanegra.storage.tables import CONTENTS, ERROR_RECOVERY, REQUEST_LOGS, TRA
 logger = logging.getLogger("cajanegra")
 
 _LONGEST_TRACK = timedelta(days=90)
-"""After which a track that has not moved is taken for one whose process died before it could say that it ended."""
+"""After which a track that has not moved is taken for one whose process died before it could end it."""
 
 
 class Store:
