@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -156,3 +157,12 @@ def test_an_unreachable_server_is_one_clear_line(monkeypatch: pytest.MonkeyPatch
                 ask(database)
             assert "s3cret" not in str(caught.value)
             assert "\n" not in str(caught.value)
+
+
+def test_threads_may_upgrade_databases_of_their_own_at_once(tmp_path: Path) -> None:
+    def upgraded(number: int) -> str:
+        with Database(f"sqlite:///{tmp_path / str(number)}.db") as database:
+            return migrate.upgrade(database).state
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(upgraded, range(16))) == ["created"] * 16

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +24,8 @@ LOCK_TIMEOUT = "10s"
 """How long an upgrade waits for a table that somebody else uses."""
 
 _LOCK = 0x63616A616E65  # "cajane": the advisory lock that migrations of this product share
+_alembic = threading.Lock()
+"""Alembic keeps the migration that runs in globals: two databases at once would get parts of each other's."""
 _TABLES = [name for name in Base.metadata.tables if name != VERSION_TABLE]
 
 UpgradeState = Literal["created", "adopted", "upgraded", "completed", "current"]
@@ -56,7 +60,8 @@ def upgrade(db: Database, revision: str = "head") -> Upgrade:
     with _locked(db) as connection:
         before = revision_of(connection)
         tables = set(inspect(connection).get_table_names())
-        changes = _run(connection, "upgrade", revision)
+        with _alembic:
+            changes = _run(connection, "upgrade", revision)
         after = revision_of(connection) or ""
         state: UpgradeState
         if before is None:
@@ -77,7 +82,8 @@ def downgrade(db: Database, revision: str, *, drop_data: bool = False) -> str | 
         StorageError: the database cannot be reached or refused.
     """
     with _locked(db) as connection:
-        _run(connection, "downgrade", revision, drop_data=drop_data)
+        with _alembic:
+            _run(connection, "downgrade", revision, drop_data=drop_data)
         return revision_of(connection)
 
 
@@ -183,3 +189,13 @@ def _complete(connection: Connection) -> list[str]:
     from cajanegra.storage.migrations.adopt import adopt
 
     return adopt(connection, Base.metadata)
+
+
+def _start_afresh() -> None:
+    """In a forked child: whoever held the lock is the parent's thread."""
+    global _alembic  # noqa: PLW0603 - a lock that a thread of the parent holds is never released here
+    _alembic = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_afresh)
