@@ -39,7 +39,7 @@ def test_what_is_appended_is_read_in_order_over_many_segments(spool: Spool) -> N
     calls = [str(number) for number in range(3_000)]
     for call in calls:
         assert spool.append(begin(call))
-    assert len(spool.segments) > 3
+    assert len(spool.segments) >= 3
     assert read(spool) == calls
 
 
