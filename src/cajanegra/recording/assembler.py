@@ -24,7 +24,7 @@ from cajanegra.domain.redactor import Redactor
 from cajanegra.ports import Patterns
 
 MAX_OPEN_CALLS = 100_000
-MAX_ENDED = 1_000
+MAX_ENDED = 20_000
 """Calls whose end is remembered, for when one is noted again in the moment in which it ends."""
 _NOTHING: Mapping[str, Any] = {}
 """Shared by all calls without metadata: what the garbage collector need not look at costs nothing."""

@@ -99,9 +99,9 @@ class Delivery:
 
     def _halves(self, store: CallStore, parts: list[Prepared], error: Exception) -> list[list[Prepared]]:
         """What is still to be written of parts that were refused, the first last."""
-        if len(parts) > 1:
+        if len(parts) != 1:
             middle = len(parts) // 2
-            return [parts[middle:], parts[:middle]]
+            return [half for half in (parts[middle:], parts[:middle]) if half]
         records = sorted(parts[0].batch, key=lambda record: record.position)
         middle = _between(records)
         if middle == 0:
@@ -128,7 +128,10 @@ def _between(records: Sequence[Record]) -> int:
 
 
 def _may_pass(error: Exception) -> bool:
-    return isinstance(error, StorageError) and not isinstance(error, RejectedError)
+    """Whether it says nothing of the rows: the database is away, or this machine is out of something."""
+    if isinstance(error, StorageError):
+        return not isinstance(error, RejectedError)
+    return isinstance(error, OSError | MemoryError)
 
 
 def reason(error: Exception) -> str:

@@ -135,15 +135,12 @@ class Drainer:
         self._wait = wait
         self._clock = clock
 
-    def drain(
-        self, *, timeout: float, quarantined: bool = False, on_progress: Callable[[int], None] | None = None
-    ) -> Drained:
+    def drain(self, *, timeout: float, quarantined: bool = False) -> Drained:
         """Bring the tracks of dead processes to the database.
 
         Args:
             timeout: seconds to go on trying a database that is away.
             quarantined: try again what the database refused earlier.
-            on_progress: told how many calls are written.
 
         Raises:
             OSError: the directory cannot be read or written.
@@ -154,10 +151,11 @@ class Drainer:
         orphans = Orphans(self._directory, self._new_assembler, pipeline, self._quarantine, self._clock)
         try:
             if quarantined:
-                self._try_again(pipeline)
+                with self._quarantine.alone() as alone:
+                    if alone:
+                        self._try_again(pipeline)
             for _batch in orphans.drain():
-                if on_progress is not None:
-                    on_progress(delivery.written)
+                pass
         finally:
             pipeline.close()
         alive = [tracks.look(self._directory, name)[1] for name in tracks.names(self._directory)]

@@ -26,6 +26,8 @@ BATCH = 2_000
 """Records written in one transaction."""
 BATCH_EVENTS = 8_000
 """Events read for one transaction: where few calls end, it is not held up for long."""
+BATCH_BYTES = 2**23
+"""Bytes of events read for one transaction: captured content may be large."""
 CARRY_AFTER = 4
 """Segments after which a call that is still open is noted again, so that its own can be given back."""
 
@@ -51,7 +53,9 @@ class OwnTrack:
         self._spool = spool
         self._assembler = assembler
         self._reader = SpoolReader(spool)
-        self._caught_up = False
+        self.has_caught_up = False
+        """Whether the last batch took all that there was."""
+        self._carry_from = 0
 
     @property
     def position(self) -> int:
@@ -60,19 +64,26 @@ class OwnTrack:
 
     def batch(self, piece: int) -> Iterator[list[Record]]:
         """The records that are complete by now, for one transaction, in chunks of so many events."""
-        records = events = 0
-        while events < BATCH_EVENTS and records < BATCH and (entries := self._reader.take(piece)):
+        records = events = size = 0
+        while events < BATCH_EVENTS and records < BATCH and size < BATCH_BYTES:
+            before = self._reader.position
+            if not (entries := self._reader.take(piece)):
+                break
+            size += max(self._reader.position - before, 0) & 0xFFFF_FFFF
             chunk = assembled(self._assembler, entries, self.counts)
             events += len(entries)
             records += len(chunk)
             yield chunk
-        self._caught_up = events < BATCH_EVENTS and records < BATCH
+        self.has_caught_up = events < BATCH_EVENTS and records < BATCH and size < BATCH_BYTES
 
     def reached(self) -> tuple[int, int]:
         """How far the last batch went, and the first segment of which something is needed still."""
         at = self._reader.position
-        if self._caught_up:
+        if self.has_caught_up and at >> 32 >= self._carry_from:
             self._assembler.carry((at >> 32) - CARRY_AFTER << 32, at, self._spool.append)
+            # What was noted again is not to be noted again before others have appended twice as much.
+            end = self._spool.end >> 32
+            self._carry_from = end + 2 * (end - (at >> 32))
         oldest = self._assembler.oldest
         return at, (at if oldest is None else oldest) >> 32
 
@@ -103,6 +114,8 @@ class Orphans:
         self.counts = Counts()
         self.adopted = 0
         """Tracks that are in the database and gone from the spool."""
+        self.left = 0
+        """Tracks that could not be read or given back for now."""
         self._directory = directory
         self._new_assembler = new_assembler
         self._pipeline = pipeline
@@ -113,16 +126,24 @@ class Orphans:
         """Bring the tracks of the dead to the database; yields between batches.
 
         Raises:
-            OSError: the directory cannot be read or written.
+            OSError: the directory cannot be read.
         """
         for name in tracks.names(self._directory):
             if self._pipeline.stopped:
                 return
-            if (track := Track.adopt(self._directory, name)) is not None:
-                try:
-                    yield from self._drain(track)
-                finally:
-                    track.leave()
+            try:
+                yield from self._adopt(name)
+            except OSError as error:
+                self.left += 1
+                logger.warning("the track %s cannot be drained now: %s", name, error.strerror or error)
+
+    def _adopt(self, name: str) -> Iterator[None]:
+        track = Track.adopt(self._directory, name)
+        if track is not None:
+            try:
+                yield from self._drain(track)
+            finally:
+                track.leave()
 
     def _drain(self, track: Track) -> Iterator[None]:
         assembler = self._new_assembler()
@@ -145,7 +166,7 @@ class Orphans:
             try:
                 for entries in self._entries(path, damaged):
                     yield assembled(assembler, entries, self.counts)
-            except (OSError, UnreadableError) as error:
+            except UnreadableError as error:
                 damaged[path] = str(error)
         open_calls: Iterator[Record] = assembler.interrupt_all(self._clock())
         while interrupted := [*itertools.islice(open_calls, self._pipeline.piece)]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 _PLACE = ("host", "hostaddr", "port", "dbname", "service", "mode", "vfs")
 """Parameters of a URL that say which database it is; all others say how to use it."""
@@ -28,5 +28,8 @@ def database_identity(url: str) -> str:
     place = parts.netloc.rpartition("@")[2].lower()
     if place and ":" not in place.rpartition("]")[2]:
         place += ":5432"
+    path = unquote(parts.path)
+    if path in ("", "/"):  # libpq takes the user's name for the database's
+        path = f"/{unquote(parts.username or '')}"
     options = sorted((name, value) for name, value in parse_qsl(parts.query) if name in _PLACE)
-    return f"{backend}:{place}{parts.path}{options}"
+    return f"{backend}:{place}{path}{options}"

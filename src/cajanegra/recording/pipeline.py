@@ -21,8 +21,8 @@ from cajanegra.recording.pace import Pace
 
 logger = logging.getLogger("cajanegra")
 
-PIECE = 128
-"""Events read, and the records of them prepared, at once: about a millisecond of work."""
+PIECE = 48
+"""Events read, and the records of them prepared, at once: about a third of a millisecond of work."""
 URGENT_PIECE = 500
 """The same where nobody else is to be considered."""
 
@@ -54,26 +54,39 @@ class Pipeline:
         self._work: queue.Queue[_Work | None] = queue.Queue(1)
         self._thread: threading.Thread | None = None
 
-    def send(self, track: str, chunks: Iterable[Sequence[Record]], done: Callable[[], None]) -> None:
-        """Write records of a track in one transaction; ``done`` is called when that and all before is done.
+    def send(
+        self,
+        track: str,
+        chunks: Iterable[Sequence[Record]],
+        done: Callable[[], None],
+        *,
+        urgent: bool | None = None,
+    ) -> None:
+        """Write records of a track in one transaction.
 
-        Waits while two batches are on their way. When the pipeline has given up, nothing is called.
+        Waits while two batches are on their way. When the pipeline has given up, ``done`` is not called.
+
+        Args:
+            track: whose records they are.
+            chunks: the records; where it is urgent they are taken while the database works.
+            done: called when these and all before are in the database, or in quarantine.
+            urgent: written on this thread, before it returns; by default as ``is_urgent`` says.
         """
         if self.stopped:
             return
         coming = (chunk for chunk in chunks if chunk)
         first = next(coming, None)
         if first is None:
-            if self._thread is None:
+            if self._thread is not None:
+                self.settle()
+            if not self.stopped:
                 done()
-            elif self._store is not None:
-                self._work.put(_Work(self._store, iter(()), track, done))
             return
         store = self._opened()
         if store is None:
             return
         parts = self._parts(store, itertools.chain([first], coming))
-        if self.is_urgent:
+        if self.is_urgent if urgent is None else urgent:
             self.settle()
             self._deliver(_Work(store, parts, track, done))
         elif self._started():

@@ -70,8 +70,12 @@ def _describe(value: Any) -> Any:
 
 
 def _walk(value: Any, depth: int) -> Any:
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int | float):
+        return int(value) if isinstance(value, int) else float(value)
     if depth == 0:
         return "..."
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ REFUSED = "refused.ndjson"
 MAX_BYTES = 2**26
 """Bytes of refused records that are kept."""
 
+_APPENDING = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 _TAGS: dict[str, type[Record]] = {
     "call": CallRecord,
     "feedback": FeedbackRecord,
@@ -68,7 +70,7 @@ class Quarantine:
         entry = Refused(at, reason, _NAMES[type(record)], msgspec.Raw(_encode(record)))  # type: ignore[arg-type]  # a name of those
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self.refused, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(self.refused, _APPENDING, 0o600)
             try:
                 line = msgspec.json.encode(entry) + b"\n"
                 kept = os.fstat(descriptor).st_size + len(line) <= MAX_BYTES
@@ -115,9 +117,27 @@ class Quarantine:
         Raises:
             OSError: the file cannot be written.
         """
-        with self.refused.open("ab") as file:
+        descriptor = os.open(self.refused, _APPENDING, 0o600)
+        with os.fdopen(descriptor, "ab") as file:
             file.write(taken.read_bytes())
         taken.unlink()
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Whether nobody else tries the refused records again at this time.
+
+        Raises:
+            OSError: the directory cannot be written.
+        """
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self._directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield True
+        except BlockingIOError:
+            yield False
+        finally:
+            os.close(descriptor)
 
 
 def refused_in(path: Path) -> Iterator[Refused]:

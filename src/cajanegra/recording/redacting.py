@@ -65,8 +65,9 @@ class Redacting:
     def _start(self) -> None:
         with self._starting:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="cajanegra-redacting", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="cajanegra-redacting", daemon=True)
+                thread.start()
+                self._thread = thread
 
     def _run(self) -> None:
         while (content := self._waiting.get()) is not None:

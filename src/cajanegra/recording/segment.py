@@ -49,6 +49,8 @@ class Segment:
 
     def seal(self) -> None:
         """Take nothing more: whoever is about to append finds no room."""
+        if self.sealed:
+            return
         self._end = self.data.tell()
         self.data.seek(0, os.SEEK_END)
         self.sealed = True

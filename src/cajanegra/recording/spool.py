@@ -85,7 +85,9 @@ class Spool:
         self._closed = False
         self._slow = threading.RLock()  # a host's log handler may record, too
         self._write: Callable[[bytes], int] = _no_room
-        self._said_full = Throttle()
+        self._rolling = False
+        self._meanwhile: list[bytes] = []
+        self._said = Throttle()
 
     @property
     def track(self) -> Track | None:
@@ -141,10 +143,12 @@ class Spool:
 
     def prepare(self) -> None:
         """Make the next segment before it is needed. Called by the writer's thread."""
-        if self._spare is not None or not self.segments:
-            return
         with suppress(OSError):  # tried again, and said, when it is needed
-            self._offer(self._new(self._segment_size, room=2))
+            if self._full:
+                self._require_room(self._segment_size, room=2)
+                self._full = False
+            if self._spare is None and self.segments:
+                self._offer(self._new(self._segment_size, room=2))
 
     def _offer(self, spare: Segment) -> None:
         with self._slow:
@@ -152,7 +156,6 @@ class Spool:
                 spare.remove()
             else:
                 self._spare = spare
-                self._full = False
 
     def sync(self) -> None:
         """Bring what was appended to the disk. Called by the writer's thread for ``fsync = interval``."""
@@ -164,9 +167,9 @@ class Spool:
         """Delete the segments before this one: nothing in them is needed any more."""
         with self._slow:
             done = [one for one in self.segments[:-1] if one.number < number]
-            self.segments = self.segments[len(done) :]
+            self.segments = [one for one in self.segments if one not in done]
         for one in done:
-            one.remove()
+            self._remove(one)
 
     def close(self) -> None:
         """Take no more events. What was appended stays until ``discard`` or for whoever adopts it."""
@@ -190,49 +193,84 @@ class Spool:
     def discard(self) -> None:
         """After ``close``: everything is in the database."""
         for one in self.segments:
-            one.remove()
+            self._remove(one)
         self.segments = []
         if self._track is not None:
-            keep_losses(self.directory, self._track.state)
-            self._track.remove()
+            try:
+                keep_losses(self.directory, self._track.state)
+                self._track.remove()
+            except OSError as error:
+                self._say(f"the spool {self.directory} cannot be tidied: {error.strerror or error}")
 
     def forget(self) -> None:
         """In a forked child: the spool is the parent's, and so is its lock."""
+        self._closed = True
+        self._write = _no_room
+        for one in (*self.segments, *([self._spare] if self._spare else [])):
+            one.close()
         if self._track is not None:
             self._track.forget()
 
+    def _remove(self, one: Segment) -> None:
+        try:
+            one.remove()
+        except OSError as error:
+            self._say(f"a segment of the spool cannot be deleted: {error.strerror or error}")
+
+    def _say(self, what: str) -> None:
+        if self._said.due():
+            logger.error(what)
+
     def _append_slowly(self, data: bytes, event: Event) -> bool:
         with self._slow:
+            if self._rolling:
+                # A finalizer or a signal handler of this very thread, in the middle of making room.
+                self._meanwhile.append(data)
+                return True
+            self._rolling = True
             try:
-                self._write(data)  # somebody else has made room meanwhile
-            except ValueError:
-                return not self._closed and self._roll(len(data), event) and self._write(data) > 0
-            return True
+                while not self._closed:
+                    try:
+                        self._write(data)
+                    except ValueError:
+                        if not self._roll(len(data), event):
+                            return False
+                        continue
+                    return True
+                return False
+            finally:
+                self._rolling = False
+                self._append_meanwhile(event)
+
+    def _append_meanwhile(self, event: Event) -> None:
+        while self._meanwhile:
+            data = self._meanwhile.pop(0)
+            if not self._append_slowly(data, event):
+                self.dropped += 1
 
     def _roll(self, needed: int, event: Event) -> bool:
         """Go on in a new segment in which so many bytes have room."""
         is_end = isinstance(event, Step | Finish | Carried)
+        size = max(self._segment_size, needed + segment.START)
         try:
             if self._track is None and not self.segments:
                 self._open()
             new = self._spare
-            if new is None or new.size < needed + segment.START:
-                size = max(self._segment_size, needed + segment.START)
+            if new is None or new.size < size:
                 new = self._new(size, room=1 if is_end else 2)
                 if self._spare is not None:  # it is too small, and too old to come behind
-                    self._spare.remove()
+                    self._remove(self._spare)
         except OSError as error:
-            if not is_end:
+            if not is_end and size == self._segment_size:
                 self._full = True
-            if self._said_full.due():
-                logger.error("calls are not recorded: the spool cannot grow: %s", error.strerror or error)  # noqa: TRY400 - the trace says nothing more
+            self._say(f"calls are not recorded: the spool cannot grow: {error.strerror or error}")
             return False
         self._spare = None
-        if self.segments:
-            self.segments[-1].seal()
-        self.segments.append(new)
         self._write = new.data.write
-        self._said_full.reset()
+        self.segments.append(new)
+        for one in self.segments[:-1]:
+            one.seal()
+        self._said.reset()
         return True
 
     def _open(self) -> None:
@@ -253,15 +291,20 @@ class Spool:
         Raises:
             OSError: there is no room.
         """
+        self._require_room(size, room)
         number = next(self._numbers)
+        if self._track is None:
+            return segment.in_memory(number, size)
+        return segment.create(self._track.path_of(number), number, size)
+
+    def _require_room(self, size: int, room: int) -> None:
         if self._track is None:
             if len(self.segments) + room > MEMORY_SEGMENTS:
                 raise OSError(None, "the memory that it may take is used up")
-            return segment.in_memory(number, size)
+            return
         self._used = usage(self.directory)
         if self._used + room * size > self.max_bytes:
             raise OSError(None, f"it may take {self.max_bytes:,} bytes ([spool] max_bytes)")
-        return segment.create(self._track.path_of(number), number, size)
 
     def _refuse(self, event: Event) -> bool:
         if isinstance(event, Carried):  # it stays where it is
@@ -281,8 +324,7 @@ class Spool:
             for one in self.segments[-2:]:  # another thread may have gone on to the next one meanwhile
                 one.sync()
         except (OSError, ValueError) as error:
-            if self._said_full.due():
-                logger.error("an event could not be brought to the disk: %s", error)  # noqa: TRY400 - the trace says nothing more
+            self._say(f"an event could not be brought to the disk: {error}")
 
 
 def _no_room(_data: bytes) -> int:

@@ -15,7 +15,7 @@ import mmap
 import os
 import struct
 import time
-from collections.abc import Iterator
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -65,6 +65,7 @@ class Track:
         self.directory = directory
         self._descriptor = descriptor
         self._data = data
+        _owned.add(self)
 
     @classmethod
     def create(cls, directory: Path) -> Self:
@@ -176,14 +177,14 @@ def names(directory: Path) -> list[str]:
     found = {
         name.split(".")[0]
         for name in files
-        if name.endswith((SUFFIX, segment.SUFFIX)) and not name.startswith(".")
+        if not name.startswith(".") and (name.endswith(SUFFIX) or _has_number(name))
     }
     return sorted(found)
 
 
 def segments(directory: Path, name: str) -> list[Path]:
     """The files of a track's segments, in order."""
-    found = (path for path in directory.glob(f"{name}.*{segment.SUFFIX}") if _has_number(path))
+    found = (path for path in directory.glob(f"{name}.*{segment.SUFFIX}") if _has_number(path.name))
     return sorted(found, key=segment.number_of)
 
 
@@ -239,9 +240,21 @@ def _is(path: Path, descriptor: int) -> bool:
         return False
 
 
-def _has_number(path: Path) -> bool:
-    parts = path.name.split(".")
-    return len(parts) == 3 and parts[1].isdecimal()  # noqa: PLR2004
+def _has_number(name: str) -> bool:
+    """Whether it is the name of a segment's file."""
+    parts = name.split(".")
+    return len(parts) == 3 and parts[1].isdecimal() and name.endswith(segment.SUFFIX)  # noqa: PLR2004
+
+
+_owned: weakref.WeakSet[Track] = weakref.WeakSet()
+
+
+def _let_go_in_child() -> None:
+    for track in list(_owned):
+        track.forget()
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,21 +298,15 @@ def losses(directory: Path) -> Losses:
 
 
 def usage(directory: Path) -> int:
-    """Bytes that the files of a directory take, quarantine included.
+    """Bytes that the files of a directory take, without those in quarantine.
 
     Raises:
         OSError: the directory cannot be read.
     """
-    return sum(size for _path, size in _files(directory))
-
-
-def _files(directory: Path) -> Iterator[tuple[str, int]]:
+    size = 0
     with os.scandir(directory) as entries:
         for entry in entries:
-            try:
-                if entry.is_dir(follow_symlinks=False):
-                    yield from _files(Path(entry.path))
-                else:
-                    yield entry.path, entry.stat(follow_symlinks=False).st_size
-            except FileNotFoundError:  # another process has drained it meanwhile
-                continue
+            with contextlib.suppress(FileNotFoundError):  # another process has drained it meanwhile
+                if entry.is_file(follow_symlinks=False):
+                    size += entry.stat(follow_symlinks=False).st_size
+    return size

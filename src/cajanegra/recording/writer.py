@@ -121,11 +121,13 @@ class Writer:
         before = self._failures()
         if self._thread is None or self._closed:
             return self._done >= target
-        self._flushing += 1
-        self._rush()
         with self._moved:
-            done = self._moved.wait_for(lambda: self._done >= target, timeout)
-        self._flushing -= 1
+            self._flushing += 1
+            try:
+                self._rush()
+                done = self._moved.wait_for(lambda: self._done >= target, timeout)
+            finally:
+                self._flushing -= 1
         return done and self._failures() == before
 
     def close(self, timeout: float) -> None:
@@ -133,8 +135,8 @@ class Writer:
         if self._closed:
             return
         self._delivery.give_up_in(min(timeout * _TRYING, LAST_TRIES if self.spool.durable else timeout))
+        self.spool.close()  # first: what is appended until then is to be read
         self._closed = True
-        self.spool.close()
         self._rush()
         thread = self._thread
         if thread is None:
@@ -221,14 +223,18 @@ class Writer:
 
     def _drain_own(self) -> None:
         self.spool.prepare()
-        while self.spool.end > self._own.position and not self._pipeline.stopped:
+        while not self._pipeline.stopped:
             batch = self._own.batch(self._pipeline.piece)
+            # Asked once: what is written later is not to be noted by how far the reader is then.
             if self._pipeline.is_urgent:
-                self._pipeline.send(self._name, batch, self._note_reached)
+                self._pipeline.send(self._name, batch, self._note_reached, urgent=True)
             else:
                 chunks = [*batch]
-                self._pipeline.send(self._name, chunks, partial(self._note_done, *self._own.reached()))
+                done = partial(self._note_done, *self._own.reached())
+                self._pipeline.send(self._name, chunks, done, urgent=False)
             self.spool.prepare()
+            if self._own.has_caught_up:
+                break
         if self._syncs:
             self.spool.sync()
 
@@ -250,7 +256,7 @@ class Writer:
         complete = threading.Event()
         self._pipeline.send(self._name, [self._own.interrupted(self._clock())], complete.set)
         self._pipeline.settle()
-        if complete.is_set():
+        if complete.is_set() and self._own.position >= self.spool.end:
             self._done = self.spool.end
             self.spool.discard()
             self._pipeline.forget(self._name)

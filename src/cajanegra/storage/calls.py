@@ -89,7 +89,7 @@ def insert(connection: Connection, coming: Iterator[CallRows], now: datetime) ->
     decided = _decide(connection, parts)
     written = Written()
     if decided.new:
-        renamed = list(decided.new.items())
+        renamed = sorted(decided.new.items())  # in one order, so that two writers do not wait for each other
         columns = call_columns([record for _name, record in renamed], now)
         columns["request_id"] = [name for name, _record in renamed]
         try:
@@ -100,7 +100,7 @@ def insert(connection: Connection, coming: Iterator[CallRows], now: datetime) ->
             raise StorageError("the same call was written by somebody else at the same time") from None
         ids = _ids(connection, decided.new)
         written.records.extend((record, ids[name]) for name, record in renamed)
-    for call_id, record in decided.better.items():
+    for call_id, record in sorted(decided.better.items(), key=lambda better: better[0]):
         written.replaced[call_id] = _put_right(connection, call_id, record, now)
         written.records.append((record, call_id))
     return written
@@ -108,7 +108,8 @@ def insert(connection: Connection, coming: Iterator[CallRows], now: datetime) ->
 
 def give_feedback(connection: Connection, feedback: Iterable[FeedbackRecord]) -> list[FeedbackRecord]:
     """Write what people said to their calls; returns what belongs to calls that are not there yet."""
-    return [record for record in feedback if not give(connection, record)]
+    in_order = sorted(feedback, key=lambda record: record.request_id)  # as all writers do
+    return [record for record in in_order if not give(connection, record)]
 
 
 def give(connection: Connection, record: FeedbackRecord) -> bool:
@@ -215,16 +216,15 @@ def _place(
             return
         if there.tenant_id != call.tenant_id:
             continue
-        same = there.created_at == call.created_at
-        if call.rank > there.rank and (same or there.rank == 0):
-            known[name] = there._replace(rank=call.rank, created_at=call.created_at)
+        if there.created_at != call.created_at:
+            continue
+        if call.rank > there.rank:
+            known[name] = there._replace(rank=call.rank)
             if there.id is None:
                 decided.new[name] = record if name == names[0] else _noting_id(record, names[0])
             else:
                 decided.better[there.id] = record
-            return
-        if same or call.rank == 0:
-            return
+        return
 
 
 def _rank(record: CallRecord) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -33,7 +34,7 @@ class Database:
     @property
     def label(self) -> str:
         """The URL without its password, for people."""
-        shown = self.url.set(drivername=self.dialect).difference_update_query(["password"])
+        shown = self.url.set(drivername=self.dialect).difference_update_query(["password", "sslpassword"])
         return shown.render_as_string(hide_password=True)
 
     @property
@@ -139,7 +140,15 @@ def _open_postgresql(url: URL) -> Engine:
         max_overflow=5,
         pool_pre_ping=True,
         hide_parameters=True,
-        connect_args={"connect_timeout": 10, "prepare_threshold": None},
+        connect_args={
+            "connect_timeout": 10,
+            "prepare_threshold": None,
+            # A server that vanishes without a word is noticed within a minute, and not within hours.
+            "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 60_000,
+        },
     )
 
 
@@ -151,6 +160,13 @@ def _open_sqlite(url: URL) -> Engine:
         except OSError as error:
             raise StorageError(f"the directory of {path} cannot be made: {error.strerror}") from None
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": 10})
+
+    @event.listens_for(engine, "do_connect")
+    def create(_dialect: Any, _record: Any, _arguments: Any, _options: Any) -> None:
+        # Readable by its owner alone; the files beside it are made like it.
+        if path and path != ":memory:" and not path.startswith("file:"):
+            with suppress(OSError):  # it is there, or the driver says what is wrong
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:

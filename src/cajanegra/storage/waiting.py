@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, exists, insert, literal, select
@@ -37,7 +37,8 @@ class WaitingRoom:
     def let_in(self, connection: Connection, early: Sequence[FeedbackRecord | ContentRecord]) -> None:
         """Keep what has come before its call."""
         if early:
-            connection.execute(insert(WAITING), [_row(record) for record in early])
+            now = fit_time(self._clock())
+            connection.execute(insert(WAITING), [_row(record) | {"created_at": now} for record in early])
 
     def let_out(self, connection: Connection, written: Sequence[CallRecord]) -> None:
         """Give what waits to the calls that have just come; now and then to all."""
@@ -47,7 +48,9 @@ class WaitingRoom:
         if self._next_sweep is None or now >= self._next_sweep:
             self._next_sweep = now + SWEEP_EVERY
             connection.execute(delete(WAITING).where(WAITING.c.created_at < fit_time(now - KEPT_FOR)))
-            come = exists(select(literal(1)).where(REQUEST_LOGS.c.request_id == WAITING.c.request_id))
+            logs, waits = REQUEST_LOGS.c, WAITING.c
+            of_tenant = (logs.tenant_id == waits.tenant_id) | waits.tenant_id.is_(None)
+            come = exists(select(literal(1)).where(logs.request_id == waits.request_id, of_tenant))
             self._give(connection, select(WAITING).where(come))
         names = list({fit_request_id(record.request_id) for record in written})
         for start in range(0, len(names), _MAX):
@@ -64,21 +67,22 @@ class WaitingRoom:
 def _row(record: FeedbackRecord | ContentRecord) -> dict[str, Any]:
     if isinstance(record, FeedbackRecord):
         kind = "feedback"
-        payload = {"feedback": record.user_feedback, "correction": record.correction_applied}
+        payload: dict[str, Any] = {"feedback": record.user_feedback, "correction": record.correction_applied}
     else:
         kind = "content"
         payload = {"prompt": record.prompt, "answer": fit_text(record.answer, MAX_CONTENT)}
+    payload["at"] = record.at.timestamp()
     return {
         "kind": kind,
         "request_id": fit_request_id(record.request_id),
         "tenant_id": fit_identity(record.tenant_id),
         "payload": fit_json(payload, size=MAX_CONTENT),
-        "created_at": fit_time(record.at),
     }
 
 
 def _is_given(connection: Connection, row: Row[Any]) -> bool:
-    told, at = row.payload, row.created_at
+    told = row.payload
+    at = datetime.fromtimestamp(told["at"], UTC)
     if row.kind == "feedback":
         feedback = FeedbackRecord(row.request_id, row.tenant_id, told["feedback"], told["correction"], at)
         return calls.give(connection, feedback)

@@ -176,8 +176,9 @@ def _is_about_the_data(error: DBAPIError) -> bool:
         return True
     if isinstance(error, ProgrammingError):
         return state is None  # the driver has no way to send the value
-    return state is not None and state.startswith(_LIMIT_EXCEEDED)
+    return state is not None and state.startswith(_ABOUT_THE_DATA)
 
 
-_LIMIT_EXCEEDED = "54"
-"""PostgreSQL's class of codes for values beyond its own limits, such as the length of a string in JSONB."""
+_ABOUT_THE_DATA = ("54", "P0", "44")
+"""PostgreSQL's classes of codes for values beyond its limits (such as the length of a string in JSONB), for
+what a trigger of the host's raises, and for rows that a view does not admit."""
