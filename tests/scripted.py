@@ -91,6 +91,11 @@ class LoggedCall:
     error: BaseException | None = None
     status: str | None = None
     partial_text: str = ""
+    asked_instead: tuple[str, str | None] | None = None
+
+    def ask_instead(self, provider: str, model: str | None) -> None:
+        assert not self.steps
+        self.asked_instead = (provider, model)
 
     def step(self, strategy: str, **known: Any) -> None:
         self.steps.append({"strategy": strategy, **known})

@@ -146,6 +146,9 @@ class OpenCall(Protocol):
 
     request_id: str
 
+    def ask_instead(self, provider: str, model: str | None) -> None:
+        """The first attempt goes to another provider than the call began with, which is passed over."""
+
     def step(
         self,
         strategy: str,

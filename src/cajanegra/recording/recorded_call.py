@@ -59,6 +59,10 @@ class RecordedCall:
         self._ended = not kept
         self._begun = desk.timer()
 
+    def ask_instead(self, provider: str, model: str | None) -> None:
+        """The first attempt goes to somebody else; see ``ports.OpenCall.ask_instead``."""
+        self._asked = self._answered = _Asked(provider, model, on_fallback=True)
+
     @never_raises
     def step(
         self,

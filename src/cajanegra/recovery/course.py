@@ -120,9 +120,10 @@ class Course:
         Raises:
             CallError: nobody can be asked in time.
         """
+        self.minutes.open(self._candidates.all[0].target)
         preferred = self._candidates.preferred()
         if preferred is not None and self._enter(preferred, urgent=False):
-            self.minutes.open(preferred.target, preferred.changed, ())
+            self.minutes.first_attempt(preferred.target, preferred.changed, ())
             return
         while True:
             urgent = False
@@ -143,7 +144,7 @@ class Course:
                     held or _unheard(chosen.target), f"{MOST_WAITING} calls are waiting already"
                 )
             await self._pause(wait)
-        self.minutes.open(chosen.target, chosen.changed, self._candidates.skipped(chosen))
+        self.minutes.first_attempt(chosen.target, chosen.changed, self._candidates.skipped(chosen))
 
     def limit(self) -> float:
         """Seconds that the attempt may take: until its whole answer, or the first content of a stream."""
@@ -238,7 +239,7 @@ class Course:
             self.around.health.left(self._pass)
             self._pass = None
         if not self.minutes.is_open:
-            self.minutes.open(self.target, {}, ())
+            self.minutes.open(self.target)
         self.minutes.abandoned(error, self.target, partial_text)
 
     def _failed(self, failure: Failure) -> None:
@@ -331,7 +332,6 @@ class Course:
         await self.around.health.bell.wait(self.around.sleep(seconds))
 
     def _nobody(self, held: Failure, reason: str) -> CallError:
-        self.minutes.open(self._now.target, {}, ())
         self.minutes.failed(held)
         return self.given_up(ProviderError(held), reason)
 

@@ -57,7 +57,7 @@ class Minutes:
     ) -> None:
         self.call: OpenCall
         self.first: Target | None = None
-        """Whom the call asked first."""
+        """Whom the call would ask first, were everybody well."""
         self.steps: list[StepTaken] = []
         self._asked = asked
         self._log = log
@@ -73,15 +73,16 @@ class Minutes:
         """Whether the call has been opened in the record."""
         return self.first is not None
 
-    def open(self, target: Target, changed: Mapping[str, Any], skipped: Sequence[Mapping[str, Any]]) -> None:
-        """Write down that the call begins with this target.
+    def first_attempt(
+        self, target: Target, changed: Mapping[str, Any], skipped: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """The first attempt is about to be made.
 
         Args:
-            target: who is asked first.
+            target: who is asked.
             changed: what was left out of the request so that it fits.
             skipped: who would have been asked before, and why it is not.
         """
-        self.first = target
         if changed:
             self._noted["changed"] = dict(changed)
         if skipped:
@@ -89,6 +90,12 @@ class Minutes:
         waited = round((self._clock() - self._begun) * 1000)
         if waited:
             self._noted["waited_ms"] = waited
+        if target is not self.first:
+            self.call.ask_instead(target.provider.name, target.model)
+
+    def open(self, target: Target) -> None:
+        """Write down that the call begins, which this target would be asked first."""
+        self.first = target
         info, request = self._asked.info, self._asked.request
         self.call = self._log.call(
             task=info.task,

@@ -261,6 +261,16 @@ def test_another_model_of_the_same_provider_is_a_fallback(desk: Desk) -> None:
     assert (found.status, found.fallback_used, found.provider_model) == ("fallback", "openai", "gpt-4o-mini")
 
 
+def test_who_answers_instead_of_one_that_was_passed_over_is_a_fallback(desk: Desk) -> None:
+    with desk.recorder.call(task="chat", provider="ollama", model="llama3.2") as call:
+        call.ask_instead("openai", "gpt-4o")
+        call.finish(RESPONSE)
+    found = desk.call
+    assert (found.status, found.provider_used, found.fallback_used) == ("fallback", "openai", "openai")
+    assert found.provider_model == "gpt-4o-2024-08-06"
+    assert found.response_metadata["attempts"] == 1
+
+
 def test_a_step_without_its_error_still_counts_a_failure(desk: Desk) -> None:
     with desk.recorder.call(task="chat", provider="openai") as call:
         call.step("retry", action="again", successful=True)

@@ -114,7 +114,10 @@ def test_three_failures_in_a_row_open_the_breaker_for_all_calls() -> None:
 def test_who_passes_somebody_over_says_so() -> None:
     world = World([FailureKind.AUTH], [OK])
     world.chat(2)
-    assert world.log.calls[1].begun["provider"] == "p1"
+    assert world.log.calls[1].begun["provider"] == "p0"
+    asked_instead = world.log.calls[1].asked_instead
+    assert asked_instead is not None
+    assert asked_instead[0] == "p1"
     assert world.log.calls[1].steps == []
 
 
