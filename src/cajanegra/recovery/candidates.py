@@ -134,6 +134,10 @@ class Candidates:
             for one in self.all
         )
 
+    def one_is_tried(self) -> bool:
+        """Whether an attempt is under way that may show one of the targets to be well."""
+        return any(math.isinf(self._wait(one, urgent=True)) for one in self.all)
+
     def surely_holds_all(self, one: Candidate) -> bool:
         """Whether a target's window is known, and has room for the whole request."""
         return self.window(one.target) is not None and self._holds(one.target)

@@ -134,7 +134,8 @@ class Course:
             if wait <= 0 and self._enter(chosen, urgent=urgent):
                 break
             held = self.around.health.why(chosen.target)
-            if held is not None and wait < math.inf and wait + LEAST_ATTEMPT >= self.remaining:
+            too_late = wait < math.inf and wait + LEAST_ATTEMPT >= self.remaining
+            if held is not None and too_late and not self._candidates.one_is_tried():
                 reason = f"it may be asked again in {wait:.1f} s, with {self.remaining:.1f} s left"
                 raise self._nobody(held, reason)
             if self.remaining <= LEAST_ATTEMPT:
