@@ -114,8 +114,6 @@ class Orphans:
         self.counts = Counts()
         self.adopted = 0
         """Tracks that are in the database and gone from the spool."""
-        self.left = 0
-        """Tracks that could not be read or given back for now."""
         self._directory = directory
         self._new_assembler = new_assembler
         self._pipeline = pipeline
@@ -134,7 +132,6 @@ class Orphans:
             try:
                 yield from self._adopt(name)
             except OSError as error:
-                self.left += 1
                 logger.warning("the track %s cannot be drained now: %s", name, error.strerror or error)
 
     def _adopt(self, name: str) -> Iterator[None]:

@@ -28,10 +28,11 @@ SEGMENT_SIZE = 2**20
 """Bytes of a segment: some two thousand calls. Each recording process has two of them allocated."""
 MAX_BYTES = 2**30
 """Bytes that the spool of one database may take by default."""
-MIN_BYTES = 2**20
 MEMORY_SEGMENTS = 64
 """Segments in memory, where no directory can be written."""
 
+_OF_BEGUN_CALLS = (Step, Finish, Carried)
+"""Events that may use the last of the room: half a call is worth less than none."""
 _FEW = 4
 """Segments that a process has when its writer keeps up."""
 
@@ -127,7 +128,7 @@ class Spool:
 
     def append(self, event: Event) -> bool:
         """Keep an event; whether there was room. Never raises; waits only with ``fsync = always``."""
-        if self._full and not isinstance(event, Step | Finish | Carried):
+        if self._full and not isinstance(event, _OF_BEGUN_CALLS):
             return self._refuse(event)
         data = frame(event)
         try:
@@ -250,7 +251,7 @@ class Spool:
 
     def _roll(self, needed: int, event: Event) -> bool:
         """Go on in a new segment in which so many bytes have room."""
-        is_end = isinstance(event, Step | Finish | Carried)
+        is_end = isinstance(event, _OF_BEGUN_CALLS)
         size = max(self._segment_size, needed + segment.START)
         try:
             if self._track is None and not self.segments:
