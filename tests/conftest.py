@@ -8,12 +8,17 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import postgres
 from cajanegra.storage import migrate
 from cajanegra.storage.database import Database
 from databases import Databases
+
+# How long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
@@ -66,6 +71,15 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Database(f"sqlite:///{path}") as database:
         migrate.upgrade(database)
     return path
+
+
+@pytest.fixture(scope="module")
+def module_database(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """A fresh SQLite database with the product's tables, for all tests of a module."""
+    path = tmp_path_factory.mktemp("record") / "calls.db"
+    shutil.copyfile(sqlite_template, path)
+    with Database(f"sqlite:///{path}") as database:
+        yield database
 
 
 @pytest.fixture

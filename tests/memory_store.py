@@ -12,7 +12,7 @@ from cajanegra.domain.failure import Failure, FailureKind, ProviderError
 from cajanegra.domain.pattern import Pattern
 from cajanegra.domain.record import Batch, CallRecord, ContentRecord, FeedbackRecord
 from cajanegra.errors import RejectedError, StorageError
-from cajanegra.ports import Explanation, Prepared
+from cajanegra.ports import GiveWay, Prepared
 from cajanegra.recording.assembler import Assembler
 from cajanegra.recording.spool import Spool
 from cajanegra.recording.writer import Writer
@@ -57,6 +57,9 @@ class MemoryStore:
             self.positions[track] = batch.position
         return len(new)
 
+    def catch_up(self, give_way: GiveWay) -> None:
+        give_way()
+
     def forget(self, track: str) -> None:
         self.positions.pop(track, None)
 
@@ -91,13 +94,6 @@ class Reader:
             return error.failure
         kind = FailureKind.TIMEOUT if isinstance(error, TimeoutError) else FailureKind.UNKNOWN
         return Failure(kind, str(error), provider, model, exception_type=type(error).__name__)
-
-
-class Knowledge:
-    """A ``Knowledge`` that says what it was asked."""
-
-    def explain(self, provider: str, kind: str) -> Explanation:
-        return Explanation(f"{kind} at {provider}", f"look at {provider}")
 
 
 class PatternsByKind:

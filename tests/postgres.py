@@ -1,4 +1,4 @@
-"""A PostgreSQL server for the tests: one that is there, else a private cluster of our own."""
+"""A PostgreSQL server for the tests: the one that is named, else a private cluster, else one that is there."""
 
 from __future__ import annotations
 
@@ -47,8 +47,14 @@ class NoServerError(Exception):
 
 @contextlib.contextmanager
 def server() -> Iterator[Server]:
-    """The server named by the environment, else the local one, else a private cluster."""
-    url = _named_server() or _local_server()
+    """The server named by the environment, else a private cluster, else the local one.
+
+    The private one comes first since it need not be durable: a server that is waits for the disk when a test's
+    database is made and dropped, which takes longer than most tests.
+    """
+    url = _named_server()
+    if url is None and _programs_of_a_server() is None:
+        url = _local_server()
     if url is not None:
         yield Server(url, _programs_for(url))
         return
@@ -197,7 +203,7 @@ class Cluster:
 @contextlib.contextmanager
 def private_cluster(*, durable: bool = False) -> Iterator[Cluster]:
     """A cluster in a temporary directory, started."""
-    programs = next((found for found in _program_directories() if (found / "initdb").exists()), None)
+    programs = _programs_of_a_server()
     if programs is None:
         raise NoServerError(HOW_TO_GET_ONE)
     user = _unprivileged_user() if os.geteuid() == 0 else None
@@ -255,6 +261,10 @@ def _readable_by_all(programs: Path, root: Path) -> Path:
             copy = root / "site" / tree.relative_to(package.parent)
             shutil.copytree(tree, copy, ignore=shutil.ignore_patterns("include", "pgxs"))
     return root / "site" / programs.relative_to(package.parent)
+
+
+def _programs_of_a_server() -> Path | None:
+    return next((found for found in _program_directories() if (found / "initdb").exists()), None)
 
 
 def _program_directories() -> Iterator[Path]:

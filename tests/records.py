@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy import text
+
 from cajanegra.domain.record import Batch, CallRecord, Occurrence, Record, StepRecord
 from cajanegra.storage.database import Database
 from cajanegra.storage.writes import Store
@@ -63,6 +65,18 @@ def recovered_call(request_id: str, **known: Any) -> CallRecord:
         "response_metadata": {"attempts": 2, "patterns": ["ollama_timeout"]},
     }
     return call_record(request_id, **(usual | known))
+
+
+def correct_by_hand(database: Database, pattern: str, strategy: str | None, config: str | None) -> None:
+    """Write a correction into the table as somebody does in SQL, whatever it is."""
+    statement = (
+        "UPDATE ai_error_analysis SET auto_correction_enabled = :strategy, correction_config = :config "
+        "WHERE error_pattern = :name"
+    )
+    if database.dialect == "postgresql":
+        statement = statement.replace(":config", "CAST(:config AS JSONB)")
+    with database.transaction() as connection:
+        connection.execute(text(statement), {"strategy": strategy, "config": config, "name": pattern})
 
 
 def write(database: Database, *records: Record, track: str = "") -> int:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cajanegra.domain.call import Answer, ChatRequest, Chunk
+from cajanegra.domain.call import Answer, ChatRequest, Chunk, Operation
 from cajanegra.domain.failure import Failure, FailureKind, ProviderError
-from cajanegra.ports import Explanation
+from cajanegra.domain.pattern import Pattern
+from cajanegra.recovery.advice import Advice
 
 Act = Answer | FailureKind | BaseException | Sequence[Chunk | FailureKind]
 
@@ -43,6 +45,7 @@ class ScriptedProvider:
 
     def __init__(self, name: str, *acts: Act, clock: Clock | None = None, **failure: Any) -> None:
         self.name = name
+        self.operations = frozenset(Operation)
         self.asked: list[Asked] = []
         self._acts = list(acts)
         self._clock = clock or Clock()
@@ -92,6 +95,7 @@ class LoggedCall:
     status: str | None = None
     partial_text: str = ""
     asked_instead: tuple[str, str | None] | None = None
+    metadata: Any = None
 
     def ask_instead(self, provider: str, model: str | None) -> None:
         assert not self.steps
@@ -100,10 +104,10 @@ class LoggedCall:
     def step(self, strategy: str, **known: Any) -> None:
         self.steps.append({"strategy": strategy, **known})
 
-    def finish(self, response: Any = None, **_known: Any) -> None:
+    def finish(self, response: Any = None, *, metadata: Any = None, **_known: Any) -> None:
         assert self.answer is None
         assert self.error is None
-        self.answer = response
+        self.answer, self.metadata = response, metadata
 
     def fail(
         self, error: BaseException, *, status: str | None = None, partial_text: str = "", **_known: Any
@@ -125,8 +129,21 @@ class Log:
         return call
 
 
-class Shrug:
-    """A ``ports.Knowledge`` that knows nothing."""
+class _Nothing:
+    """A ``ports.Patterns`` that knows provider and kind."""
 
-    def explain(self, provider: str, kind: str) -> Explanation:
-        return Explanation("Unknown.", f"Ask {provider} about {kind}.")
+    def explain(
+        self,
+        *,
+        provider: str,
+        kind: str,
+        message: str,
+        http_status: int | None = None,
+        code: str | None = None,
+        exception_type: str | None = None,
+    ) -> Pattern:
+        return Pattern(f"{provider}_{kind}", message, "Unknown.", f"Ask {provider} about {kind}.", "none")
+
+
+Shrug = functools.partial(Advice, _Nothing)
+"""What is known of failures where nobody knows anything."""

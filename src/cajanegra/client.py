@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import threading
-import weakref
-from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
-from concurrent.futures import Future
+import functools
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from cajanegra import bootstrap
 from cajanegra.domain.call import CallInfo, ChatCall, ChatRequest, Chunk, Message, Usage
 from cajanegra.domain.ids import uuid7
 from cajanegra.errors import UsageError
+from cajanegra.loop_thread import LoopThread
 from cajanegra.recorder import Recorder
 from cajanegra.settings import Settings
 
 if TYPE_CHECKING:
     from cajanegra.recovery.engine import Outcome
     from cajanegra.recovery.minutes import StepTaken
-    from cajanegra.recovery.target import Target
 
-T = TypeVar("T")
+MOST_MODELS = 1_024
+"""Names of models for which it is remembered whom they mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +64,14 @@ class ChatStream:
     Attributes:
         request_id: finds the call in the record.
         usage: tokens of the answer, once it is complete and when the provider reports them.
+        continued_by: the providers that went on with the answer after the one before was cut off, in order;
+            only those do that are configured with ``continues``.
     """
 
     def __init__(self, request_id: str, chunks: AsyncGenerator[Chunk]) -> None:
         self.request_id = request_id
         self.usage: Usage | None = None
+        self.continued_by: list[str] = []
         self._chunks = chunks
 
     def __aiter__(self) -> Self:
@@ -85,6 +86,8 @@ class ChatStream:
         chunk = await anext(self._chunks)
         if chunk.usage is not None:
             self.usage = chunk.usage
+        if chunk.continued_by is not None:
+            self.continued_by.append(chunk.continued_by)
         return chunk
 
     async def aclose(self) -> None:
@@ -117,11 +120,13 @@ class AIClient:
         self.recorder = Recorder(self.settings)
         self._routes = bootstrap.new_routes(self.settings)
         self._engine, self._sharing = bootstrap.new_engine(self.settings, self.recorder, self._routes)
-        self._loop = _LoopThread()
+        self._loop = LoopThread()
         bootstrap.import_storage(self.settings)
         from cajanegra.recovery.routing import resolve
 
-        self._resolve = resolve
+        self._targets = functools.lru_cache(MOST_MODELS)(
+            lambda model: tuple(resolve(self._routes, self.settings.models, model))
+        )
 
     async def chat(
         self,
@@ -242,9 +247,6 @@ class AIClient:
     ) -> None:
         self.close()
 
-    def _targets(self, model: str | None) -> list[Target]:
-        return self._resolve(self._routes, self.settings.models, model)
-
     async def _close_providers(self) -> None:
         for route in self._routes:
             await route.provider.aclose()
@@ -255,85 +257,19 @@ class AIClient:
         self.recorder.close()
 
 
-class _LoopThread:
-    """An event loop on a thread of its own, started when it is first needed.
-
-    A forked child has the loop without its thread: it starts one of its own.
-    """
-
-    def __init__(self) -> None:
-        self.forget()
-        _loop_threads.add(self)
-
-    def forget(self) -> None:
-        """Begin anew, and leave what there is as it is."""
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run to the end, waiting on this thread."""
-        future: Future[T] = asyncio.run_coroutine_threadsafe(work, self._started())
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
-
-    def close(self) -> None:
-        """Stop the loop after closing what belongs to it."""
-        loop, thread = self._loop, self._thread
-        if loop is None or thread is None or thread is threading.current_thread():
-            return
-        self._loop = self._thread = None
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-
-    def _started(self) -> asyncio.AbstractEventLoop:
-        with self._starting:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=_serve, args=(self._loop,), name="cajanegra-loop", daemon=True
-                )
-                self._thread.start()
-            return self._loop
-
-
-_loop_threads: weakref.WeakSet[_LoopThread] = weakref.WeakSet()
-_inherited_loops: list[asyncio.AbstractEventLoop] = []
-"""Closing a loop in a forked child would reach into the parent's epoll; kept, they are never collected."""
-
-
-def _begin_anew_in_child() -> None:
-    for one in _loop_threads:
-        if one._loop is not None:  # noqa: SLF001 - of this module
-            _inherited_loops.append(one._loop)  # noqa: SLF001
-        one.forget()
-
-
-os.register_at_fork(after_in_child=_begin_anew_in_child)
-
-
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
-    asyncio.set_event_loop(loop)
-    try:
-        loop.run_forever()
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.run_until_complete(loop.shutdown_default_executor())
-    finally:
-        loop.close()
-
-
 def _asked(prompt: str | None, messages: Sequence[Message] | None) -> str | Sequence[Message]:
     if (prompt is None) == (messages is None):
         raise UsageError("give either a prompt or messages")
     asked: str | Sequence[Message] = prompt if prompt is not None else messages or ()
     if not asked or (isinstance(asked, str) and not asked.strip()):
         raise UsageError("the prompt is empty")
-    if not isinstance(asked, str) and not all(isinstance(message, Mapping) for message in asked):
+    if not isinstance(asked, str) and not all(map(_is_message, asked)):
         raise UsageError("messages are a list of objects with role and content")
     return asked
+
+
+def _is_message(value: Any) -> bool:
+    return type(value) is dict or isinstance(value, Mapping)
 
 
 def _request(

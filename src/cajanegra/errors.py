@@ -6,6 +6,7 @@
     ├── StorageError        the database could not be reached or refused
     │   ├── SchemaError     its tables are missing or not as they must be
     │   └── RejectedError   it refuses these data, and would again
+    ├── AlertError          an alert was not taken by the one who should be told
     ├── ProviderError       one attempt failed (carries its ``failure``); defined in ``domain.failure``
     └── CallError           a call could not be answered by any provider in time
 
@@ -42,6 +43,10 @@ class RejectedError(StorageError):
     """The database refuses these data; trying the same again cannot help."""
 
 
+class AlertError(CajanegraError):
+    """An alert was not taken by the one who should be told."""
+
+
 class CallError(CajanegraError):
     """A call that no provider answered in time; the last failure is its ``__cause__``.
 
@@ -51,6 +56,7 @@ class CallError(CajanegraError):
         request_id: finds the call in the record.
         steps: the recovery steps that were tried, in order.
         partial_text: what a stream had delivered before it failed; empty otherwise.
+        failure: the last failure (``domain.failure.Failure``).
     """
 
     def __init__(
@@ -60,6 +66,7 @@ class CallError(CajanegraError):
         kind: str,
         status: str,
         request_id: str,
+        failure: Any = None,
         steps: Sequence[Any] = (),
         partial_text: str = "",
     ) -> None:
@@ -67,5 +74,6 @@ class CallError(CajanegraError):
         self.kind = kind
         self.status = status
         self.request_id = request_id
+        self.failure = failure
         self.steps = tuple(steps)
         self.partial_text = partial_text

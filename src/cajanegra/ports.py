@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from cajanegra.domain.call import Answer, ChatRequest, Chunk, Message
+import msgspec
+
+from cajanegra.domain.alert import Alert, Delivery, Explained, PatternState, Traffic
+from cajanegra.domain.call import Answer, ChatRequest, Chunk, Cost, Message, Operation, Usage
 from cajanegra.domain.events import Event
 from cajanegra.domain.failure import Failure
+from cajanegra.domain.outcome import Outcome
 from cajanegra.domain.pattern import Pattern
 from cajanegra.domain.record import Batch
 
@@ -30,6 +35,22 @@ class Prepared:
 
     batch: Batch
     rows: Any = field(repr=False)
+    position: int = field(init=False)
+    """Of the record that stands last in its track."""
+
+    def __post_init__(self) -> None:
+        """Look for it once."""
+        object.__setattr__(self, "position", self.batch.position)
+
+
+class GiveWay(Protocol):
+    """To be called between small pieces of work: others get their turn, if it is time to."""
+
+    def __call__(self) -> None:
+        """Give way, and rest while others are busy."""
+
+    def briefly(self) -> None:
+        """Give way without a rest: somebody may wait for what is being done."""
 
 
 class CallStore(Protocol):
@@ -49,6 +70,9 @@ class CallStore(Protocol):
             RejectedError: the database refuses these data, and would again.
             StorageError: the database cannot be reached or refused the batch; nothing of it was written.
         """
+
+    def catch_up(self, give_way: GiveWay) -> None:
+        """Do what can be done after a batch, if it is time to; never raises."""
 
     def forget(self, track: str) -> None:
         """The track is gone: nothing of it will be written again.
@@ -73,19 +97,35 @@ class FailureReader(Protocol):
         """Read an exception of any client library; a ``ProviderError`` gives its own failure."""
 
 
+class LogReader(Protocol):
+    """Makes a ``Failure`` of what somebody else wrote down of one. Never raises."""
+
+    def from_log(
+        self,
+        message: str,
+        *,
+        provider: str = "unknown",
+        http_status: int | None = None,
+        exception_type: str | None = None,
+        code: str | None = None,
+    ) -> Failure:
+        """Read a failure of which only the message need be known.
+
+        Args:
+            message: as it was logged, wrapped in whatever the logger put around it.
+            provider: who failed.
+            http_status: status of the response.
+            exception_type: name of the exception's class, qualified or not.
+            code: the provider's own error code.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """What is known about an error pattern."""
 
     probable_cause: str
     suggested_action: str
-
-
-class Knowledge(Protocol):
-    """Knows why failures happen and what to do about them."""
-
-    def explain(self, provider: str, kind: str) -> Explanation:
-        """The cause and action for a failure kind at a provider."""
 
 
 class Patterns(Protocol):
@@ -117,6 +157,8 @@ class Provider(Protocol):
     """One AI provider. Safe to use from many tasks of many event loops at once."""
 
     name: str
+    operations: frozenset[Operation]
+    """What it can be asked. ``chat`` and ``stream`` do what the request says."""
 
     async def chat(self, request: ChatRequest, model: str, *, timeout: float) -> Answer:
         """Make one attempt.
@@ -139,6 +181,19 @@ class Provider(Protocol):
 
     async def aclose(self) -> None:
         """Close every connection."""
+
+
+class Prices(Protocol):
+    """Knows what answers cost. Safe for all threads."""
+
+    def cost(self, provider: str, model: str, usage: Usage) -> Cost | None:
+        """What an answer with these tokens costs; ``None`` where nobody knows.
+
+        Args:
+            provider: who answered, by its name in the settings.
+            model: the exact model.
+            usage: tokens of the answer, or of a part of it.
+        """
 
 
 class OpenCall(Protocol):
@@ -272,3 +327,81 @@ class SharedState(Protocol):
 
     def close(self) -> None:
         """Give back every connection."""
+
+
+class AlertStore(Protocol):
+    """What is worth an alert, and what was told of it, for all processes. Used by one thread at a time.
+
+    Every method raises ``StorageError`` when the database cannot be reached or refuses. Times are aware.
+    """
+
+    def lead(self, holder: str, now: datetime, until: datetime) -> bool:
+        """Be the one that sees to alerts until then; whether nobody else is."""
+
+    def resign(self, holder: str) -> None:
+        """Let another process see to them at once."""
+
+    def patterns(self, now: datetime) -> Sequence[PatternState]:
+        """The error patterns that may be worth an alert."""
+
+    def traffic(self, since: datetime) -> Sequence[Traffic]:
+        """The attempts of calls that began since then."""
+
+    def explained(self, names: Collection[str]) -> Mapping[str, Explained]:
+        """What is known of error patterns, by name."""
+
+    def file(
+        self, alerts: Sequence[Alert], targets: Collection[str], now: datetime, cooldown: timedelta, most: int
+    ) -> list[Alert]:
+        """Note what is to be told to each target, and return what is new to any.
+
+        Left out is what a target was told already (the same kind, subject and episode), and of what another
+        alert of the same kind was found within the cooldown. Beyond ``most`` at once, the last one of them
+        says how many more there are.
+        """
+
+    def due(self, targets: Collection[str], now: datetime) -> Sequence[Delivery]:
+        """What these targets are to be told now, oldest first."""
+
+    def take(self, delivery: Delivery, next_try_at: datetime) -> bool:
+        """Take on telling it; whether nobody else did. Unless it is settled it is due again then."""
+
+    def settle(self, delivery: Delivery, now: datetime, error: str | None, *, give_up: bool = False) -> None:
+        """It was told, or not for a reason; ``give_up`` says that it will not be tried again."""
+
+    def close(self) -> None:
+        """Give back every connection."""
+
+
+class StoredCorrection(msgspec.Struct, frozen=True, gc=False):
+    """A correction as it stands in the table, whoever wrote it there.
+
+    Attributes:
+        pattern: the error pattern that it is enabled for.
+        kind: the failure kind of the pattern, as far as it is known.
+        strategy: the strategy's name, or whatever stands there.
+        settings: its settings as they were decoded; a text where they are no JSON.
+    """
+
+    pattern: str
+    kind: str | None
+    strategy: str
+    settings: Any
+
+
+class Lessons(Protocol):
+    """What people and the record say about recovering from failures. Used by one thread, and may wait."""
+
+    def corrections(self) -> Sequence[StoredCorrection]:
+        """The corrections that are enabled now.
+
+        Raises:
+            StorageError: they cannot be read now.
+        """
+
+    def outcomes(self, after: int, limit: int) -> Sequence[Outcome]:
+        """What the latest recovery steps came to, at most so many, of rows with greater ids.
+
+        Raises:
+            StorageError: they cannot be read now.
+        """

@@ -94,7 +94,7 @@ def test_progress_reaches_the_end(filled: Database, path: Path) -> None:
     assert seen[-1][0] == seen[-1][1] > 0
     seen.clear()
     restore(filled, path, force=True, on_progress=lambda done, total: seen.append((done, total)))
-    assert seen[-1] == (7, 7)
+    assert seen[-1][0] == seen[-1][1] > 0
     assert seen == sorted(seen)
 
 

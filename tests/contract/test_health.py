@@ -12,6 +12,7 @@ from sqlalchemy import text
 from cajanegra.storage import health, migrate
 from cajanegra.storage.database import Database
 from cajanegra.storage.health import Check
+from cajanegra.storage.partitioning import partition
 from snapshot import GUIDE, run_script
 
 ROW = "INSERT INTO ai_request_logs (request_id, task, prompt_length, provider_used) VALUES ('r1', 'chat', 5, 'x')"
@@ -223,3 +224,30 @@ def test_a_full_disk_beside_sqlite(sqlite_url: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("cajanegra.storage.health_sqlite.LITTLE_ROOM", 1 << 60)
     with Database(sqlite_url) as database:
         assert find(database, "disk").state == "warning"
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("table", ["ai_request_logs", "ai_error_recovery"])
+def test_ids_that_come_to_their_end(postgres_url: str, table: str) -> None:
+    with Database(postgres_url) as database:
+        assert not any(check.name == "ids" for check in health.checks(database))
+        run(database, f"SELECT setval('{table}_id_seq', 1288490188)")
+        check = find(database, "ids")
+        assert (check.state, check.detail) == ("warning", f"60% of all ids of {table} are used up")
+        assert check.mend == "as the owner of the tables: cajanegra db partition --bigint"
+        partition(database, bigint=True)
+        assert not any(check.name == "ids" for check in health.checks(database))
+
+
+@pytest.mark.postgres
+def test_ids_that_are_wide_in_one_table_alone(postgres_url: str) -> None:
+    with Database(postgres_url) as database:
+        run(
+            database,
+            "ALTER TABLE ai_request_logs ALTER id TYPE bigint",
+            "ALTER SEQUENCE ai_request_logs_id_seq AS bigint",
+            "SELECT setval('ai_request_logs_id_seq', 2040109465)",
+        )
+        assert find(database, "ids").detail == "95% of all ids of ai_request_logs are used up"
+        partition(database, bigint=True)
+        assert [check.name for check in health.checks(database) if check.state != "ok"] == []

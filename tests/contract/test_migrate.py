@@ -12,6 +12,7 @@ from cajanegra.errors import SchemaError, StorageError
 from cajanegra.storage import migrate
 from cajanegra.storage.database import Database
 from cajanegra.storage.tables import Base
+from snapshot import snapshot
 
 A_STEP = "INSERT INTO ai_error_recovery (strategy_name) VALUES ('retry')"
 
@@ -45,18 +46,17 @@ def test_down_and_up_again(database: Database) -> None:
 
 
 def test_one_step_down_and_up_again(database: Database) -> None:
-    before, earlier = tables(database), migrate.revisions()[-2]
+    before, earlier = snapshot(database), migrate.revisions()[-2]
     assert migrate.downgrade(database, "-1") == earlier
-    gone = before - tables(database)
-    assert gone
+    assert snapshot(database) != before
     upgrade = migrate.upgrade(database)
     assert (upgrade.state, upgrade.from_revision, upgrade.to_revision) == (
         "upgraded",
         earlier,
         migrate.head(),
     )
-    assert set(upgrade.changes) == {f"created {name}" for name in gone}
-    assert tables(database) == before
+    assert upgrade.changes
+    assert snapshot(database) == before
 
 
 def test_rows_are_not_dropped_unless_asked_for(database: Database) -> None:

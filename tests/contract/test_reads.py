@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from cajanegra.domain.principal import ALL_TENANTS
 from cajanegra.domain.record import CallRecord
 from cajanegra.errors import SchemaError, UsageError
 from cajanegra.storage import reads
@@ -15,7 +17,7 @@ from cajanegra.storage.database import Database
 from cajanegra.storage.filters import CallFilter
 from records import NOW, call_record, recovered_call, step_record, write
 
-EVERYTHING = CallFilter()
+EVERYTHING = CallFilter(ALL_TENANTS)
 
 
 def _write(database: Database, *calls: CallRecord) -> None:
@@ -75,26 +77,26 @@ def test_calls_that_arrive_do_not_shift_a_page(database: Database) -> None:
     ("where", "found"),
     [
         (EVERYTHING, ["a", "b", "c"]),
-        (CallFilter(tenant_id="globex"), ["c"]),
-        (CallFilter(tenant_id="t" * 60), []),
-        (CallFilter(module="imports"), ["b"]),
-        (CallFilter(task="analysis"), ["b"]),
-        (CallFilter(provider="ollama"), ["c"]),
-        (CallFilter(model="gpt-4o"), ["a", "b"]),
-        (CallFilter(status="error"), ["c"]),
-        (CallFilter(error_code="timeout"), ["c"]),
-        (CallFilter(pattern="ollama_timeout"), ["b"]),
-        (CallFilter(pattern="ollama"), []),
-        (CallFilter(user_id="u1"), ["a"]),
-        (CallFilter(since=NOW - timedelta(minutes=1)), ["a", "b"]),
-        (CallFilter(until=NOW - timedelta(minutes=1)), ["c"]),
-        (CallFilter(since=NOW - timedelta(minutes=2), until=NOW), ["b", "c"]),
-        (CallFilter(min_ms=500), ["b"]),
-        (CallFilter(q="SLOW%"), ["c"]),
-        (CallFilter(q="doc-7"), ["a"]),
-        (CallFilter(q="no such words"), []),
-        (CallFilter(module="imports", status="fallback", min_ms=1), ["b"]),
-        (CallFilter(status="success", q="'; DROP TABLE ai_request_logs; --"), []),
+        (CallFilter(ALL_TENANTS, tenant_id="globex"), ["c"]),
+        (CallFilter(ALL_TENANTS, tenant_id="t" * 60), []),
+        (CallFilter(ALL_TENANTS, module="imports"), ["b"]),
+        (CallFilter(ALL_TENANTS, task="analysis"), ["b"]),
+        (CallFilter(ALL_TENANTS, provider="ollama"), ["c"]),
+        (CallFilter(ALL_TENANTS, model="gpt-4o"), ["a", "b"]),
+        (CallFilter(ALL_TENANTS, status="error"), ["c"]),
+        (CallFilter(ALL_TENANTS, error_code="timeout"), ["c"]),
+        (CallFilter(ALL_TENANTS, pattern="ollama_timeout"), ["b"]),
+        (CallFilter(ALL_TENANTS, pattern="ollama"), []),
+        (CallFilter(ALL_TENANTS, user_id="u1"), ["a"]),
+        (CallFilter(ALL_TENANTS, since=NOW - timedelta(minutes=1)), ["a", "b"]),
+        (CallFilter(ALL_TENANTS, until=NOW - timedelta(minutes=1)), ["c"]),
+        (CallFilter(ALL_TENANTS, since=NOW - timedelta(minutes=2), until=NOW), ["b", "c"]),
+        (CallFilter(ALL_TENANTS, min_ms=500), ["b"]),
+        (CallFilter(ALL_TENANTS, q="SLOW%"), ["c"]),
+        (CallFilter(ALL_TENANTS, q="doc-7"), ["a"]),
+        (CallFilter(ALL_TENANTS, q="no such words"), []),
+        (CallFilter(ALL_TENANTS, module="imports", status="fallback", min_ms=1), ["b"]),
+        (CallFilter(ALL_TENANTS, status="success", q="'; DROP TABLE ai_request_logs; --"), []),
     ],
 )
 def test_a_filter_finds_what_it_says(database: Database, where: CallFilter, found: list[str]) -> None:
@@ -125,7 +127,7 @@ def test_a_filter_finds_what_it_says(database: Database, where: CallFilter, foun
 def test_a_call_comes_with_all_that_belongs_to_it(database: Database) -> None:
     steps = [step_record(1, was_successful=False), step_record(2)]
     _write(database, recovered_call("r", steps=steps, prompt="hi", answer="hello"), recovered_call("other"))
-    detail = reads.call(database, "r")
+    detail = reads.call(database, ALL_TENANTS, "r")
     assert detail is not None
     assert detail.call["request_id"] == "r"
     assert [(step["step_number"], step["was_successful"]) for step in detail.steps] == [
@@ -138,42 +140,154 @@ def test_a_call_comes_with_all_that_belongs_to_it(database: Database) -> None:
 
 def test_a_call_is_found_by_tenant_and_original_id(database: Database) -> None:
     _write(database, call_record("order-1"), call_record("order-1", tenant_id="globex", task="theirs"))
-    theirs = reads.call(database, "order-1", "globex")
+    theirs = reads.call(database, "globex", "order-1")
     assert theirs is not None
     assert theirs.call["task"] == "theirs"
-    assert reads.call(database, "order-1", "initech") is None
-    assert reads.call(database, "nothing") is None
+    assert reads.call(database, "initech", "order-1") is None
+    assert reads.call(database, ALL_TENANTS, "nothing") is None
 
 
 def test_an_id_that_did_not_fit_is_found_by_what_the_application_gave(database: Database) -> None:
     _write(database, call_record("x" * 80))
-    assert reads.call(database, "x" * 80) is not None
+    assert reads.call(database, ALL_TENANTS, "x" * 80) is not None
 
 
-def test_a_tail_shows_what_came_after_in_order(database: Database) -> None:
-    _write(database, call_record("r-0"))
-    last = reads.newest_id(database)
-    assert reads.after(database, EVERYTHING, last) == []
-    _write(database, call_record("r-1"), call_record("r-2", tenant_id="globex"), call_record("r-3"))
-    assert _ids(reads.after(database, EVERYTHING, last)) == ["r-1", "r-2", "r-3"]
-    assert _ids(reads.after(database, CallFilter(tenant_id="acme"), last, limit=1)) == ["r-1"]
+def _cursor_of(database: Database, where: CallFilter) -> str:
+    cursor = reads.calls(database, where, limit=1).next_cursor
+    assert cursor is not None
+    return cursor
 
 
-def test_a_cursor_with_an_id_beyond_all_ids_is_no_more_than_that(database: Database) -> None:
-    write(database, call_record("r1"))
-    cursor = base64.urlsafe_b64encode(f'["2036-11-24T12:00:00", {"9" * 30}]'.encode()).decode()
-    assert len(reads.calls(database, EVERYTHING, cursor=cursor).items) == 1
-
-
-@pytest.mark.parametrize("cursor", ["", "x", "bm90IGpzb24=", "WzEsIDJd", "W251bGwsICJ4Il0="])
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "ñ", "bm90IGpzb24=", "WzEsIDJd", "W251bGwsICJ4Il0=", "A" * 5_000]
+)
 def test_a_cursor_that_was_not_given_out_is_refused(database: Database, cursor: str) -> None:
     with pytest.raises(UsageError, match="the cursor is not one that was given out"):
         reads.calls(database, EVERYTHING, cursor=cursor)
 
 
+@pytest.mark.parametrize(
+    "change", [(3, "\x00"), (3, "\ud800"), (4, -1), (4, 1e99), (2, "yesterday"), (1, "up")]
+)
+def test_a_cursor_that_was_changed_is_refused(database: Database, change: tuple[int, Any]) -> None:
+    _write(database, call_record("a"), call_record("b"))
+    parts = json.loads(base64.urlsafe_b64decode(_cursor_of(database, EVERYTHING) + "=="))
+    parts[change[0]] = change[1]
+    forged = base64.urlsafe_b64encode(json.dumps(parts).encode()).decode()
+    with pytest.raises(UsageError, match="the cursor is not one that was given out"):
+        reads.calls(database, EVERYTHING, cursor=forged)
+
+
+def test_a_cursor_holds_for_its_own_list_alone(database: Database) -> None:
+    _write(database, *(call_record(f"r-{i}", tenant_id=("acme", "globex")[i % 2]) for i in range(8)))
+    cursor = _cursor_of(database, EVERYTHING)
+    for other in (
+        CallFilter(ALL_TENANTS, status="error"),
+        CallFilter("acme"),
+        CallFilter(ALL_TENANTS, q="x"),
+    ):
+        with pytest.raises(UsageError, match="belongs to a list with other filters"):
+            reads.calls(database, other, cursor=cursor)
+    # A time that is reckoned from now differs from page to page.
+    assert reads.calls(database, CallFilter(ALL_TENANTS, since=NOW - timedelta(days=1)), cursor=cursor).items
+
+
+def test_a_forged_cursor_shows_no_more_than_the_scope_has(database: Database) -> None:
+    _write(database, *(call_record(f"r-{i}", tenant_id=("acme", "globex")[i % 2]) for i in range(8)))
+    ours = CallFilter("acme")
+    parts = json.loads(base64.urlsafe_b64decode(_cursor_of(database, ours) + "=="))
+    parts[2:4] = ["2999-01-01T00:00:00", "zzz"]
+    forged = base64.urlsafe_b64encode(json.dumps(parts).encode()).decode()
+    assert sorted(_ids(reads.calls(database, ours, cursor=forged).items)) == ["r-0", "r-2", "r-4", "r-6"]
+
+
+def test_a_list_is_read_in_both_directions(database: Database) -> None:
+    _write(
+        database, *(call_record(f"r-{i:02d}", created_at=NOW - timedelta(seconds=i // 3)) for i in range(11))
+    )
+    with database.transaction() as connection:
+        connection.execute(
+            text("UPDATE ai_request_logs SET created_at = NULL WHERE request_id IN ('r-03', 'r-08')")
+        )
+    down = list(_pages(database, EVERYTHING, 3))
+    up = [reads.calls(database, EVERYTHING, limit=3, cursor=down[-1].previous_cursor)]
+    while up[-1].items:
+        up.append(reads.calls(database, EVERYTHING, limit=3, cursor=up[-1].previous_cursor))
+    rows = [_ids(page.items) for page in down]
+    assert [_ids(page.items) for page in up[:-1]] == rows[-2::-1]
+    again = reads.calls(database, EVERYTHING, limit=3, cursor=up[-2].next_cursor)
+    assert _ids(again.items) == rows[1]
+    _write(database, call_record("r-new", created_at=NOW + timedelta(minutes=1)))
+    newer = reads.calls(database, EVERYTHING, limit=3, cursor=up[-1].previous_cursor)
+    assert _ids(newer.items) == ["r-new"]
+
+
+@pytest.mark.parametrize("direction", ["down", "up"])
+def test_a_page_looks_at_so_many_calls_and_no_more(database: Database, direction: str) -> None:
+    _write(
+        database,
+        *(
+            call_record(
+                f"r-{i:02d}", created_at=NOW - timedelta(seconds=i // 2), user_id=("u", "v")[i % 9 == 0]
+            )
+            for i in range(40)
+        ),
+    )
+    where = CallFilter(ALL_TENANTS, user_id="v")
+    page = reads.calls(database, where, limit=3, scan=6)
+    found, pages = [page], 0
+    while page.next_cursor:
+        page = reads.calls(database, where, limit=3, cursor=page.next_cursor, scan=6)
+        found.append(page)
+    rows = [row for page in found for row in page.items]
+    assert _ids(rows) == ["r-00", "r-09", "r-18", "r-27", "r-36"]
+    assert len(found) > 5
+    if direction == "up":
+        back: list[Any] = []
+        while page.previous_cursor and pages < 20:
+            page = reads.calls(database, where, limit=3, cursor=page.previous_cursor, scan=6)
+            back = [*page.items, *back]
+            pages += 1
+        assert _ids(back) == _ids(rows)
+
+
+def test_what_others_have_changes_nothing_that_a_tenant_sees(database: Database) -> None:
+    later = NOW + timedelta(seconds=1)
+    ours = [
+        recovered_call("a", request_metadata={"given_request_id": "mine"}),
+        recovered_call("b"),
+        call_record("b", created_at=later, task="again"),
+        call_record("c", request_metadata={"given_request_id": "c", "x": 1}),
+    ]
+    with_others: list[Any] = []
+    for others in ([], [call_record(name, tenant_id="globex") for name in "abc"]):
+        with database.transaction() as connection:
+            connection.execute(text("DELETE FROM ai_request_logs"))
+            connection.execute(text("DELETE FROM ai_error_recovery"))
+        _write(database, *others)
+        _write(database, *ours)
+        rows = [dict(row) for row in reads.calls(database, CallFilter("acme"), limit=2).items]
+        for row in rows:
+            del row["id"]
+        details = [reads.call(database, "acme", row["request_id"]) for row in rows]
+        first = reads.calls(database, CallFilter("acme"), limit=2)
+        with_others.append((rows, first.next_cursor, [detail and detail.call["task"] for detail in details]))
+        assert all(details)
+    assert with_others[0] == with_others[1]
+
+
+def test_nobody_finds_out_by_a_derived_id_who_else_has_one(database: Database) -> None:
+    _write(database, call_record("a", tenant_id="globex"), call_record("a"))
+    (row,) = [row for row in reads.iterate(database, EVERYTHING) if row["tenant_id"] == "acme"]
+    assert row["request_id"].startswith("~")
+    assert reads.call(database, ALL_TENANTS, row["request_id"]) is not None
+    assert reads.call(database, "acme", row["request_id"]) is None
+    assert reads.call(database, "acme", "a") is not None
+
+
 def test_what_cannot_be_meant_is_refused(database: Database) -> None:
     with pytest.raises(UsageError, match="'broken' is not a status; choose one of success, fallback"):
-        reads.calls(database, CallFilter(status="broken"))
+        reads.calls(database, CallFilter(ALL_TENANTS, status="broken"))
     with pytest.raises(UsageError, match="limit must be between 1 and 500"):
         reads.calls(database, EVERYTHING, limit=501)
 

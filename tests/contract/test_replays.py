@@ -21,7 +21,7 @@ from cajanegra.domain.events import Begin, Event, Feedback, Finish, Step, Trigge
 from cajanegra.domain.record import Batch
 from cajanegra.errors import StorageError
 from cajanegra.models import Base
-from cajanegra.ports import CallStore, Prepared
+from cajanegra.ports import CallStore, GiveWay, Prepared
 from cajanegra.recording.assembler import Assembler
 from cajanegra.recording.drainer import Drainer
 from cajanegra.recording.draining import OwnTrack
@@ -84,6 +84,9 @@ class FaultyStore:
         if fault == "after":
             raise StorageError("the connection was cut before the answer came")
         return written
+
+    def catch_up(self, give_way: GiveWay) -> None:
+        self._store.catch_up(give_way)
 
     def forget(self, track: str) -> None:
         self._store.forget(track)
@@ -153,7 +156,7 @@ class World:
         names = {row["id"]: row["request_id"] for row in found["ai_request_logs"]}
         for rows in found.values():
             for row in rows:
-                del row["id"]
+                row.pop("id", None)
                 if "request_log_id" in row:
                     row["request_log_id"] = names[row["request_log_id"]]
         return {name: sorted(rows, key=repr) for name, rows in found.items()}

@@ -59,7 +59,7 @@ def test_without_tables_it_says_what_to_do(empty_database: Database) -> None:
 def test_rows_of_a_large_table_are_the_servers_estimate(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sizes, "_COUNT_UP_TO_BYTES", 0)
+    monkeypatch.setattr(sizes, "COUNT_UP_TO_BYTES", 0)
     with Database(postgres_url) as database:
         add_rows(database, 100)
         with database.engine.begin() as connection:

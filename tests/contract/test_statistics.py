@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+import itertools
 import math
 from datetime import timedelta
+from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cajanegra.domain.principal import ALL_TENANTS
 from cajanegra.domain.record import CallRecord
 from cajanegra.storage.database import Database
 from cajanegra.storage.filters import CallFilter
-from cajanegra.storage.retention import cleanup
-from cajanegra.storage.statistics import recoveries, statistics
+from cajanegra.storage.recoveries import remedies
+from cajanegra.storage.statistics import statistics
 from records import NOW, call_record, recovered_call, step_record, write
+
+_numbers = itertools.count()
 
 
 def _write(database: Database, *calls: CallRecord) -> None:
@@ -27,19 +33,19 @@ def test_totals_of_a_few_calls(database: Database) -> None:
         call_record("d", status="error", error_code="auth", provider_used="ollama"),
         recovered_call("e", status="timeout", error_code="timeout"),
     )
-    found = statistics(database, CallFilter())
+    found = statistics(database, CallFilter(ALL_TENANTS))
     assert (found.total, found.answered, found.failed, found.recovered, found.tokens) == (5, 3, 2, 2, 15)
     assert found.by_status == {"success": 2, "error": 1, "fallback": 1, "timeout": 1}
     assert found.by_provider == {"openai": 4, "ollama": 1}
     assert found.by_module == {"": 3, "imports": 2}
     assert found.by_error_code == {"auth": 1, "timeout": 1}
-    assert statistics(database, CallFilter(module="imports")).total == 2
+    assert statistics(database, CallFilter(ALL_TENANTS, module="imports")).total == 2
 
 
 def test_no_calls_are_no_error(database: Database) -> None:
-    found = statistics(database, CallFilter())
+    found = statistics(database, CallFilter(ALL_TENANTS))
     assert (found.total, found.tokens, found.latency.p50_ms, found.by_status) == (0, 0, None, {})
-    assert recoveries(database, CallFilter()) == []
+    assert remedies(database, CallFilter(ALL_TENANTS)).remedies == []
 
 
 def _nearest_rank(times: list[int], share: float) -> int:
@@ -49,13 +55,15 @@ def _nearest_rank(times: list[int], share: float) -> int:
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(0, 10_000), min_size=1, max_size=120))
 def test_percentiles_are_those_of_the_sorted_times(database: Database, times: list[int]) -> None:
-    cleanup(database, older_than=timedelta(0), now=NOW + timedelta(seconds=1))
-    unknown = [call_record("unknown", processing_time_ms=None)]
-    _write(database, *(call_record(f"r-{i}", processing_time_ms=ms) for i, ms in enumerate(times)), *unknown)
-    latency = statistics(database, CallFilter()).latency
-    assert latency.p50_ms == _nearest_rank(times, 0.5)
-    assert latency.p95_ms == _nearest_rank(times, 0.95)
-    assert latency.p99_ms == _nearest_rank(times, 0.99)
+    tenant = f"tenant-{next(_numbers)}"
+    calls = [
+        call_record(f"{tenant}-{i}", processing_time_ms=ms, tenant_id=tenant) for i, ms in enumerate(times)
+    ]
+    _write(database, *calls, call_record(f"{tenant}-unknown", processing_time_ms=None, tenant_id=tenant))
+    latency = statistics(database, CallFilter(tenant)).latency
+    assert latency.p50_ms == pytest.approx(_nearest_rank(times, 0.5), rel=0.0101)
+    assert latency.p95_ms == pytest.approx(_nearest_rank(times, 0.95), rel=0.0101)
+    assert latency.p99_ms == pytest.approx(_nearest_rank(times, 0.99), rel=0.0101)
 
 
 def test_each_strategy_is_judged_for_each_pattern(database: Database) -> None:
@@ -76,11 +84,31 @@ def test_each_strategy_is_judged_for_each_pattern(database: Database) -> None:
     )
     found = [
         (row.strategy_name, row.pattern, row.steps, row.successes, row.p50_ms, row.p95_ms)
-        for row in recoveries(database, CallFilter())
+        for row in remedies(database, CallFilter(ALL_TENANTS)).remedies
     ]
     assert found == [
-        ("retry", "ollama_timeout", 3, 2, 200, 300),
-        ("fallback", "ollama_timeout", 1, 1, 50, 50),
+        ("retry", "ollama_timeout", 3, 2, _nearly(200), _nearly(300)),
+        ("fallback", "ollama_timeout", 1, 1, _nearly(50), _nearly(50)),
         ("retry", None, 1, 0, None, None),
     ]
-    assert recoveries(database, CallFilter())[0].success_rate == 2 / 3
+    assert remedies(database, CallFilter(ALL_TENANTS)).remedies[0].success_rate == 2 / 3
+
+
+def _nearly(ms: float) -> Any:
+    return pytest.approx(ms, rel=0.01)
+
+
+def test_of_very_many_patterns_those_with_most_steps_are_listed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cajanegra.storage.recoveries.MAX_PATTERNS", 2)
+    for number, hours in enumerate((9, 5, 0)):  # from coarse rows, hours, and what is yet to be counted
+        steps = [
+            step_record(i, recovery_result={"trigger": {"pattern": name * 60}})
+            for i, name in enumerate(["a", "b", "b", "c", "c", "c"])
+        ]
+        _write(database, recovered_call(f"r-{number}", steps=steps, created_at=NOW - timedelta(hours=hours)))
+    for where in (CallFilter(ALL_TENANTS), CallFilter("acme"), CallFilter(ALL_TENANTS, task="chat")):
+        found = remedies(database, where)
+        assert [(one.pattern, one.steps) for one in found.remedies] == [("c" * 60, 9), ("b" * 60, 6)]
+        assert found.others == 3

@@ -70,7 +70,10 @@ def test_no_tenant_can_take_anothers_request_id(database: Database) -> None:
     rows, steps, (pattern,), _contents = _snapshot(database)
     assert [row["tenant_id"] for row in rows] == ["acme", "globex", None]
     assert len({row["request_id"] for row in rows}) == 3
-    assert rows[1]["request_metadata"] in ({"request_id": "order-1"}, '{"request_id":"order-1"}')
+    assert rows[1]["request_metadata"] in (
+        {"given_request_id": "order-1"},
+        '{"given_request_id":"order-1"}',
+    )
     assert len(steps) == pattern["occurrence_count"] == 3
 
 

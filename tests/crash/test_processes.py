@@ -178,8 +178,14 @@ def test_a_pool_of_processes(forking_ships: Fleet) -> None:
         from concurrent.futures import ProcessPoolExecutor
         import multiprocessing
         call("parent")
-        with ProcessPoolExecutor(2, multiprocessing.get_context("fork")) as pool:
-            assert len(set(pool.map(call, [f"pool-{number}" for number in range(100)]))) > 1
+        fork = multiprocessing.get_context("fork")
+        other = fork.Barrier(2)
+        def beside_the_other(name):
+            other.wait(30)
+            return call(name)
+        with ProcessPoolExecutor(2, fork) as pool:
+            assert len(set(pool.map(beside_the_other, ["first", "second"]))) == 2
+            list(pool.map(call, [f"pool-{number}" for number in range(100)]))
     """
     run(forking_ships, script)
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import os
+import pty
+import re
 import shlex
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +73,41 @@ def test_the_summary_leads_on_to_commands_that_work(tmp_path: Path) -> None:
     assert "✓ all 60 calls are in the database" in done.out
     assert "0 errors found in the client by the simulator" in done.out
     commands = [line.strip() for line in done.out.splitlines() if " --db sqlite:///" in line]
-    assert len(commands) >= 4
+    assert len(commands) >= 5
     for command in commands:
+        if command.endswith(" serve"):
+            continue
         words = shlex.split(command)
         shown = run(*words[words.index("--db") :])
         assert shown.code == 0, command
         assert shown.out
+
+
+def test_in_a_terminal_it_serves_what_it_has_recorded(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cajanegra", "demo", "--calls", "20"],
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=tmp_path,
+        env=Command(tmp_path).environment,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    said = b""
+    try:
+        while (found := re.search(rb"serves http://127.0.0.1:(\d+)", said)) is None:
+            said += os.read(ours, 4096)
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=30)) as client:
+            client.request("GET", "/health/live")
+            assert client.getresponse().status == 200
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(OSError):  # its end, on a terminal
+            while os.read(ours, 4096):
+                pass
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)

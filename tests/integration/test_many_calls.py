@@ -80,7 +80,7 @@ def test_beyond_its_limit_calls_go_to_the_next_provider(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def test_with_nobody_else_calls_wait_for_their_turn(tmp_path: Path) -> None:
+def test_with_nobody_else_calls_wait_for_their_turn_in_the_order_in_which_they_came(tmp_path: Path) -> None:
     async def run() -> None:
         most = here = 0
 
@@ -93,9 +93,12 @@ def test_with_nobody_else_calls_wait_for_their_turn(tmp_path: Path) -> None:
             await exchange.send(ANSWER)
 
         async with serve(counted) as server, AIClient(_settings(tmp_path, server.url, max_in_flight=3)) as ai:
-            replies = await _many(ai, 40)
-        assert len(replies) == 40
+            replies = await asyncio.gather(*(ai.chat(str(number)) for number in range(200)))
+            came = [int(request["messages"][0]["content"]) for request in server.requests]
+        assert {reply.attempts for reply in replies} == {1}
         assert 1 <= most <= 3
+        assert sorted(came) == list(range(200))
+        assert max(abs(place - number) for place, number in enumerate(came)) < 3
 
     asyncio.run(run())
 

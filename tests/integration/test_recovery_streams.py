@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from cajanegra import AIClient, Settings
+from cajanegra.domain.principal import ALL_TENANTS
 from cajanegra.errors import CallError
 from cajanegra.storage import reads
 from cajanegra.storage.database import Database
@@ -54,6 +55,16 @@ async def _idle(exchange: Exchange) -> None:
     await exchange.gone()
 
 
+def _in_turn(*scripts: Script) -> Script:
+    """A server that does something else with each request."""
+    left = iter(scripts)
+
+    async def script(exchange: Exchange) -> None:
+        await next(left)(exchange)
+
+    return script
+
+
 def _framed(piece: bytes) -> bytes:
     return f"{len(piece):x}\r\n".encode() + piece + b"\r\n"
 
@@ -85,13 +96,13 @@ class World:
 
     def row(self) -> Any:
         with Database(self.url) as database:
-            (row,) = reads.iterate(database, CallFilter())
+            (row,) = reads.iterate(database, CallFilter(ALL_TENANTS))
         return row
 
     def trigger(self, request_id: str) -> Any:
         """The failure that the call's only step answers."""
         with Database(self.url) as database:
-            detail = reads.call(database, request_id)
+            detail = reads.call(database, ALL_TENANTS, request_id)
         assert detail is not None
         (step,) = detail.steps
         return step["recovery_result"]["trigger"]
@@ -114,6 +125,9 @@ BEFORE_CONTENT: dict[str, Script] = {
     "malformed": streams(b"data: {no\n\n"),
     "empty": streams(delta(finish_reason="stop"), DONE),
     "an error in it": streams(event({"error": {"message": "overloaded", "type": "overloaded_error"}})),
+    "an error after the role": streams(
+        delta("", role="assistant"), event({"error": {"message": "overloaded", "type": "overloaded_error"}})
+    ),
     "too long, said in a 200": streams(event({"error": {"message": "maximum context length is 5 tokens"}})),
     "another content type": streams(b"<html>", content_type="text/html"),
     "no stream": lambda exchange: exchange.send(NO_STREAM),
@@ -135,6 +149,29 @@ def test_what_fails_before_the_first_content_is_recovered_unseen(world: World, f
     assert (row["status"], row["provider_used"], row["error_code"]) == ("fallback", "p1", None)
 
 
+@pytest.mark.parametrize("fault", ["cut at once", "malformed", "an error in it", "empty"])
+def test_with_nobody_else_the_same_provider_is_asked_again(world: World, fault: str) -> None:
+    assert world.run([_in_turn(BEFORE_CONTENT[fault], GOOD)], _text) == "It is due."
+    assert (world.row()["status"], world.row()["retry_count"]) == ("success", 1)
+
+
+def test_a_prompt_that_a_stream_calls_too_long_is_shortened(world: World) -> None:
+    message = (
+        "This model's maximum context length is 1000 tokens. However, your messages resulted in 2000 tokens."
+    )
+    too_long = streams(event({"error": {"message": message, "code": "context_length_exceeded"}}))
+    history = [{"role": role, "content": "word " * 400} for role in ("user", "assistant") * 2]
+
+    async def ask(ai: AIClient) -> str:
+        messages = [*history, {"role": "user", "content": "What is due?"}]
+        return "".join([chunk.text async for chunk in ai.stream(messages=messages)])
+
+    assert world.run([_in_turn(too_long, GOOD)], ask) == "It is due."
+    assert world.trigger(world.row()["request_id"])["kind"] == "context_length"
+    before, after = (len(json.dumps(request)) for request in world.servers[0].requests)
+    assert after < before / 2 + 100
+
+
 AFTER_CONTENT: dict[str, Script] = {
     "cut": streams(delta("It "), cut=True),
     "ended without a finish reason": streams(delta("It ")),
@@ -153,6 +190,36 @@ def test_what_fails_later_is_said_with_what_came(world: World, fault: str) -> No
     row = world.row()
     assert (row["status"], row["error_code"], row["provider_used"]) == ("error", "stream_interrupted", "p0")
     assert len(world.servers[1].requests) == 0
+
+
+@pytest.mark.parametrize("fault", [fault for fault in AFTER_CONTENT if fault != "filtered"])
+def test_what_was_cut_off_is_continued_where_a_provider_can_be_asked_to(world: World, fault: str) -> None:
+    rest = streams(delta("is "), delta("due."), delta(finish_reason="stop"), DONE)
+
+    async def ask(ai: AIClient) -> tuple[str, list[str]]:
+        stream = ai.stream("What is due?")
+        text = "".join([chunk.text async for chunk in stream])
+        return text, stream.continued_by
+
+    settings = {"idle_timeout": 0.4, "continues": "continue_final_message"}
+    assert world.run([AFTER_CONTENT[fault], rest], ask, **settings) == ("It is due.", ["p1"])
+    request = world.servers[1].requests[0]
+    assert request["messages"][-1] == {"role": "assistant", "content": "It "}
+    assert request["continue_final_message"] is True
+    assert request["add_generation_prompt"] is False
+    row = world.row()
+    assert (row["status"], row["fallback_used"], row["error_code"]) == ("fallback", "p1", None)
+    assert row["response_content_length"] == len("It is due.")
+    assert row["response_metadata"]["continued"] == [
+        {"provider": "p1", "model": "m", "after_characters": len("It ")}
+    ]
+    assert world.trigger(row["request_id"])["kind"] == "stream_interrupted"
+
+
+def test_a_provider_with_nothing_to_add_completes_an_answer(world: World) -> None:
+    nothing = streams(delta("", role="assistant"), delta(finish_reason="stop"), DONE)
+    assert world.run([streams(delta("It is due.")), nothing], _text, continues="message") == "It is due."
+    assert world.row()["status"] == "fallback"
 
 
 def _says(text: str, finish_reason: str = "stop") -> Script:

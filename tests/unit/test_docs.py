@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cajanegra import settings
 from cajanegra.domain.call import CallStatus
 from cajanegra.domain.failure import FailureKind
+from cajanegra.settings import sections
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -17,17 +17,23 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 @pytest.mark.parametrize(
     ("heading", "section"),
     [
-        ("[database]", settings.Database),
-        ("[[providers]]", settings.Provider),
-        ("[recovery]", settings.Recovery),
-        ("[capture]", settings.Capture),
-        ("[spool]", settings.Spool),
-        ("[retention]", settings.Retention),
-        ("[knowledge]", settings.Knowledge),
-        ("[[knowledge.entries]]", settings.KnowledgeEntry),
+        ("[database]", sections.Database),
+        ("[[providers]]", sections.Provider),
+        ("[[providers.endpoints]]", sections.Endpoint),
+        ("[recovery]", sections.Recovery),
+        ("[capture]", sections.Capture),
+        ("[spool]", sections.Spool),
+        ("[server]", sections.Server),
+        ("[retention]", sections.Retention),
+        ("[[retention.rules]]", sections.RetentionRule),
+        ("[knowledge]", sections.Knowledge),
+        ("[[knowledge.entries]]", sections.KnowledgeEntry),
+        ("[alerts]", sections.Alerts),
+        ("[[alerts.targets]]", sections.AlertTarget),
+        ("[[alerts.rules]]", sections.AlertRule),
     ],
 )
-def test_every_setting_is_documented(heading: str, section: type[settings.Database]) -> None:
+def test_every_setting_is_documented(heading: str, section: type[sections.Database]) -> None:
     page = (REFERENCE / "settings.md").read_text(encoding="utf-8")
     text = page.partition(f"## `{heading}`")[2].partition("\n## ")[0]
     documented = re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE)

@@ -91,6 +91,8 @@ def test_the_file_named_by_the_environment_is_read(monkeypatch: pytest.MonkeyPat
         ({"capture": {"patterns": {"mine": 5}}}, "capture.patterns[...]: expected `str`, got `int`"),
         ({"capture": {"patterns": {"My name": "a"}}}, "capture: a pattern's name is 1 to 40 of a-z, 0-9, _ and -"),
         ({"capture": {"patterns": {f"p{number}": "a" for number in range(51)}}}, "capture.patterns: expected `object` of length <= 50"),
+        ({"providers": [{**OLLAMA, "kind": "ollama", "continues": "prefix"}]}, "Ollama knows no 'prefix'; continues can only be"),
+        ({"providers": [{**OLLAMA, "continues": "yes"}]}, "providers[0].continues: invalid enum value 'yes'; choose one of message, prefix"),
         ({"providers": [{**OLLAMA, "kind": "olama"}]}, "providers[0].kind: invalid enum value 'olama'; choose one of openai, ollama"),
     ],
 )  # fmt: skip

@@ -15,7 +15,7 @@ from cajanegra.domain.failure import Failure, FailureKind, ProviderError
 
 
 class Classifier:
-    """A ``ports.FailureReader`` that goes by the tables in ``rules``.
+    """A ``ports.FailureReader`` and ``ports.LogReader`` that goes by the tables in ``rules``.
 
     Args:
         clock: seconds since the Unix epoch, for a ``Retry-After`` that is a date.
@@ -78,22 +78,17 @@ class Classifier:
         provider: str = "unknown",
         http_status: int | None = None,
         exception_type: str | None = None,
+        code: str | None = None,
     ) -> Failure:
-        """Read what somebody else wrote down of a failure; only the message need be known.
-
-        Args:
-            message: as it was logged, wrapped in whatever the logger put around it.
-            provider: who failed.
-            http_status: status of the response.
-            exception_type: name of the exception's class, qualified or not.
-        """
+        """Read what somebody else wrote down of a failure; see ``ports.LogReader``."""
         text = message.strip()[:MAX_MESSAGE] or exception_type or ""
         types = (exception_type.rpartition(".")[2],) if exception_type else ()
         return Failure(
-            kind=_kind(text, http_status, (), types),
+            kind=_kind(text, http_status, (code,) if code else (), types),
             message=text,
             provider=provider,
             http_status=http_status,
+            code=code,
             exception_type=exception_type,
             retry_after=retry_after({}, [], text, self._clock),
         )

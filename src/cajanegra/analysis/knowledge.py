@@ -48,7 +48,7 @@ class OwnEntry:
 
 
 class KnowledgeBase:
-    """A ``ports.Knowledge`` that reads ``knowledge.toml`` when it is first asked.
+    """Causes and actions; reads ``knowledge.toml`` when it is first asked.
 
     Args:
         language: the language of its answers.
@@ -89,6 +89,28 @@ class KnowledgeBase:
             return Explanation(own.cause, own.action)
         words = next(_entries(provider, kind, cause, code))[self.language]
         return Explanation(words["cause"], words["action"])
+
+
+def translated(explanation: Explanation, language: Language) -> Explanation:
+    """An explanation from the file, in either language, in that language; any other stays as it is."""
+    words = _by_text().get((explanation.probable_cause, explanation.suggested_action))
+    if words is None:
+        return explanation
+    return Explanation(words[language]["cause"], words[language]["action"])
+
+
+@functools.cache
+def _by_text() -> Mapping[tuple[str, str], Mapping[str, Any]]:
+    """The file's entries by what they say."""
+    known = known_entries()
+    sections = [known["kind"], known["cause"], known["code"]]
+    sections += [known["provider"].get(name, {}) for name in known["provider"]]
+    return {
+        (words["cause"], words["action"]): entry
+        for section in sections
+        for entry in section.values()
+        for words in (entry["en"], entry["es"])
+    }
 
 
 def _entries(provider: str, kind: str, cause: str | None, code: str | None) -> Iterator[Mapping[str, Any]]:

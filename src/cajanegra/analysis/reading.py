@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from cajanegra.analysis.masking import masked
 from cajanegra.analysis.phrases import Rule, RuleBook, words
 from cajanegra.analysis.reasons import bare_status
-from cajanegra.analysis.rules import ANSWERS, RULES, VAGUE
+from cajanegra.analysis.rules import ANSWERS, RULES, TOPICS, VAGUE
 from cajanegra.analysis.rules.fields import (
     DECISIVE_EXCEPTIONS,
     EXCEPTIONS,
@@ -18,26 +18,35 @@ from cajanegra.analysis.rules.fields import (
     PRECISE_STATUSES,
     STATUSES,
 )
-from cajanegra.analysis.unwrap import MAX_MESSAGE, core
+from cajanegra.analysis.unwrap import MAX_MESSAGE, REASON, core
 from cajanegra.domain.failure import FailureKind
 from cajanegra.domain.pattern import FirstMove
 
 _MAX_CACHED = 512
-_NOT_ANSWERED = frozenset(
+_NOT_THE_REQUEST = frozenset(
     {
         FailureKind.CONNECTION,
         FailureKind.STREAM_INTERRUPTED,
         FailureKind.DNS,
         FailureKind.TLS,
         FailureKind.TIMEOUT,
+        FailureKind.SERVER_ERROR,
+        FailureKind.CANCELLED,
     }
 )
-"""What a client says of a provider that it did not reach: not so when there is a status of 4xx."""
+"""Said of a provider that was not reached, broke, or was not waited for: not so when it answered 4xx."""
+_SAID_OF_ANY = frozenset(
+    {FailureKind.CONNECTION, FailureKind.TIMEOUT, FailureKind.SERVER_ERROR, FailureKind.CANCELLED}
+)
+"""What wrappers say of any failure, in words that are hard to tell from those of the provider."""
 _WRONG_REQUEST = frozenset({400, 404, 415, 422})
+_ESCAPED_BREAK = re.compile(r"\\[nrt]")
 _NUMBER = re.compile(r"\b[45]\d\d\b")
 _STATUS = re.compile(
-    r"(?:error code|status(?:[ _]?code)?|http(?: error)?|\bapi error|\berror)[: =(\"']{1,4}([45]\d\d)\b"
-    r"|^\W{0,3}([45]\d\d)\b(?![.,]?\d| tokens| characters| requests| validation)",
+    r"(?:(?:status(?:[ _]?code)?(?: \w{2,20}){0,2}|http|error|exception|response|\bcode)[: =([\"'-]{1,4}"
+    r"|^\W{0,3})"
+    r"([45]\d\d)\b(?![.,]?\d| tokens| characters| requests| validation)"
+    rf"|\b([45]\d\d) (?:status code|{REASON})\b",
     re.IGNORECASE,
 )
 
@@ -70,7 +79,8 @@ class Reading:
         """The first rule that holds for the whole message, wrappers and quoted texts included."""
         if isinstance(self._wrapped, bool):
             # A field without a value says nothing, and must not read as an answer without one.
-            text = words(self._message).replace(" none ", " ").replace(" null ", " ")
+            # What is left of an escaped line break must not read as the parameter n.
+            text = words(_ESCAPED_BREAK.sub(" ", self._message)).replace(" none ", " ").replace(" null ", " ")
             self._wrapped = book().first(text)
         return self._wrapped
 
@@ -81,8 +91,9 @@ class Reading:
 
     @property
     def vague(self) -> Rule | None:
-        """The first vague rule that holds for what is said, or else for the whole message."""
-        return vague_book().first(self.said) or vague_book().first(words(self._message))
+        """The first vague rule that holds of what is said, what that is about, or one for all of it."""
+        book = vague_book()
+        return book.first(self.said) or topic_book().first(self.said) or book.first(words(self._message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +129,12 @@ def vague_book() -> RuleBook:
     return RuleBook(VAGUE)
 
 
+@functools.cache
+def topic_book() -> RuleBook:
+    """The rules for what a message is about: not asked of wrappers, which are about too much."""
+    return RuleBook(TOPICS)
+
+
 def judge(
     reading: Reading, status: int | None = None, codes: Iterable[str] = (), types: Iterable[str] = ()
 ) -> Judgement:
@@ -136,7 +153,10 @@ def judge(
             return Judgement(kind, _rule_for(reading, kind))
     if status and status in PRECISE_STATUSES and (kind := STATUSES.get(status)):
         return Judgement(kind, _rule_for(reading, kind))
-    rule = reading.rule or (book().first(words(" . ".join(codes))) if codes else None)
+    rule = reading.rule
+    if rule is not None and status in _WRONG_REQUEST and rule.kind in _SAID_OF_ANY and not rule.recover:
+        rule = None  # the status says whose fault it was
+    rule = rule or (book().first(words(" . ".join(codes))) if codes else None)
     rule = rule or _rule_of_wrapper(reading, status)
     if rule is not None:
         if status in _WRONG_REQUEST and rule in ANSWERS:  # it was the request that the provider could not use
@@ -148,14 +168,15 @@ def judge(
 def _rule_of_wrapper(reading: Reading, status: int | None) -> Rule | None:
     rule = reading.rule_of_wrapper
     answered = _of_class(status) is FailureKind.INVALID_REQUEST
-    return None if rule is not None and answered and rule.kind in _NOT_ANSWERED else rule
+    return None if rule is not None and answered and rule.kind in _NOT_THE_REQUEST else rule
 
 
 def _by_fields(reading: Reading, status: int | None, types: tuple[str, ...]) -> Judgement:
-    vague = reading.vague
     named = next((kind for name in types if (kind := EXCEPTIONS.get(name))), None)
-    by_status = STATUSES.get(status or 0) or _of_class(status)
-    return Judgement(by_status or named or (vague.kind if vague else FailureKind.UNKNOWN), vague)
+    if kind := STATUSES.get(status or 0) or _of_class(status) or named:
+        return Judgement(kind)
+    vague = reading.vague
+    return Judgement(vague.kind, vague) if vague else Judgement(FailureKind.UNKNOWN)
 
 
 def _rule_for(reading: Reading, kind: FailureKind) -> Rule | None:

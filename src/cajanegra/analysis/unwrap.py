@@ -19,12 +19,14 @@ _LEAST_LETTERS = 4
 
 _RANKS = {
     "raw": 3,  # OpenRouter puts the answer of the provider behind it there
-    **dict.fromkeys(("message", "errormessage", "errordescription", "msg", "description"), 2),
+    **dict.fromkeys(
+        ("message", "errormessage", "errordescription", "msg", "errormsg", "statusmsg", "description"), 2
+    ),
     **dict.fromkeys(("error", "errors", "detail", "details"), 1),
 }
 """The names under which errors carry their words, and which of two is the more telling."""
 _FIELD = re.compile(
-    r"\b(raw|error_?message|error_?description|message|msg|description|errors?|details?)[\"']?"
+    r"\b(raw|error_?message|error_?description|message|(?:(?:error|status)_)?msg|description|errors?|details?)[\"']?"
     r"\s{0,20}[:=]\s{0,20}\[?([\"'])",
     re.IGNORECASE,
 )
@@ -44,18 +46,21 @@ _REPR = re.compile(
 )
 _SIGNS = re.compile(r"[\"'()]")
 _STACK = re.compile(r"\n\s{0,20}(?:at |File \")")
+_BLANK = r"(?:\s|\\[nrt]){0,20}"
+"""What stands between the signs of JSON, also where its line breaks are escaped."""
 _OBJECT = re.compile(
-    r"\s?[\[{]{1,2}\s{0,20}(?:[\"'}]|\w{1,40}: )"  # JSON, a Python repr, a JavaScript object
+    rf"\s?[\[{{]{_BLANK}[\[{{]?{_BLANK}(?:[\"'}}]|\w{{1,40}}: )"  # JSON, a Python repr, a JavaScript object
     r"|\b\w{1,40}=[\"']|\(\w{1,40}: [\"(]"  # keyword arguments of Python and Swift
 )
 
 _OBJECT_SIGNS = ("{", "[", "='", '="', ': "', ": (")
 
-_REASON = (
+REASON = (
     r"bad request|unauthorized|payment required|forbidden|not found|method not allowed|too many requests"
     r"|unprocessable (?:entity|content)|(?:payload|content|request entity) too large"
     r"|internal server error|bad gateway|service unavailable|gateway time-?out"
 )
+"""What stands behind a status, as a regular expression."""
 _CLASS = (
     r"(?:[A-Za-z_]\w{0,60}\.){0,6}[A-Z]\w{0,60}?"
     r"(?:Error|Exception|Timeout|Failure|Interrupt|Exit)(?![A-Za-z])"
@@ -65,8 +70,8 @@ _STATUS = (
     r"[\s:=(]{0,3}[45]\d\d\b[)\]]{0,2}"
 )
 _WHOSE = (
-    r"(?:\s(?:occurr?ed|code|message|response|from \w{1,20}|in \w{1,20}|raised by [\w ]{1,20}"
-    r"|communicating with \w{1,20}))?"
+    r"(?:\s(?:occurr?ed|code|message(?: we encountered)?|response|from \w{1,20}|in \w{1,20}"
+    r"|raised by [\w ]{1,20}|communicating with \w{1,20}))?"
 )
 _ITS_STATUS = r"(?:\(?[\s:]?\d{3}\b[^:{\n]{0,30}\)?)?"
 _PREFIXES = (
@@ -75,10 +80,12 @@ _PREFIXES = (
     r"[\[({<]+",
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d[\d:.,]{0,16}Z?\s{0,3}",
     r"(?:(?-i:ERROR|WARN(?:ING)?|INFO|DEBUG|CRITICAL|FATAL)|error,)[:\s]\s{0,3}",
-    rf"{_STATUS}(?:\s\(\d{{3}}\))?(?:\s(?:{_REASON})\b)?[)\]]?\s{{0,2}}[:,.\u2013-]?\s{{0,3}}",
+    rf"{_STATUS}(?:\s\(\d{{3}}\))?(?:\s(?:{REASON})\b)?[)\]]?\s{{0,2}}[:,.\u2013-]?\s{{0,3}}",
     rf"{_CLASS}(?: {_CLASS})?\s?(?::|\s[-\u2013])\s{{0,5}}",
+    r"(?-i:[A-Z][A-Za-z]{2,40}(?:\.[A-Z][A-Za-z]{1,40}){1,4}):\s{1,3}",  # a code in parts
     r"an error occurred \(\w{1,60}\) when calling the \w{1,60} operation(?: \([^)\n]{0,60}\))?:\s{0,3}",
     rf"(?:[\w.()/'-]{{1,40}}\s){{0,5}}?(?:error|exception)s?\b{_WHOSE}\s?{_ITS_STATUS}\s?(?::|\uff1a|\s[-\u2013])\s{{0,5}}",
+    r"(?:something went wrong|sorry|oops|uh-oh)[.!,]\s{1,3}",
     r"failed after \d{1,4} attempts?\.?(?: last error:)?\s{0,3}",
     r"retrying [^\n]{1,200}? as it raised\s",
     r"(?:stream disconnected before completion|stream error|undefined|nil):\s{0,3}",

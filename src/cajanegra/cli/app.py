@@ -10,14 +10,19 @@ from typing import Any
 import click
 
 COMMANDS = {
+    "alerts": ("alerts", "Tell operations what has begun to fail."),
     "chat": ("chat", "Ask the configured providers, and record the call."),
-    "cleanup": ("cleanup", "Delete the calls that are older than some days."),
+    "cleanup": ("cleanup", "Delete what is older than it is to be kept."),
     "db": ("db", "Create, check, measure, back up and restore the tables."),
     "demo": ("demo", "Simulate failing providers and show what was recovered."),
     "doctor": ("doctor", "Check database, tables and providers, and say how to mend them."),
     "errors": ("errors", "See what fails and why, and decide about it."),
-    "logs": ("logs", "List, show, follow, count and export calls."),
+    "keys": ("keys", "Say who may use the server, and see what."),
+    "logs": ("logs", "List, show, follow, count, export and import calls."),
     "recoveries": ("recoveries", "See which recovery works for which failure."),
+    "retention": ("retention", "Hold calls, erase a user or a tenant, see what was deleted."),
+    "rollups": ("rollups", "Count calls anew that others have written, and compare counts with calls."),
+    "serve": ("serve", "Serve the REST API, health and metrics."),
     "spool": ("spool", "See what waits for the database, and bring it there."),
 }
 """Command: its module below ``cajanegra.cli``, and what it is for."""

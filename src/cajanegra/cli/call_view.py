@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +12,7 @@ from cajanegra.cli.render import Column
 
 if TYPE_CHECKING:
     from cajanegra.storage.reads import CallDetail
+    from cajanegra.storage.rollups.questions import Coverage
     from cajanegra.storage.statistics import Statistics
 
 Row = Mapping[str, Any]
@@ -124,6 +125,17 @@ def statistics(found: Statistics) -> str:
             headings = [Column(name), Column("calls", number=True), Column("share", number=True)]
             parts.append(render.table(headings, rows))
     return "\n\n".join(parts)
+
+
+def coverage(found: Coverage) -> Iterator[str]:
+    """What has to be known of an answer that is not all that was asked for."""
+    if found.counted_since is not None:
+        yield (
+            f"What no counts are kept of is of the calls since {found.counted_since:%Y-%m-%d %H:%M:%S} UTC: "
+            "there are too many to look at all. Ask for less time, or see 'cajanegra rollups rebuild --help'."
+        )
+    if found.whole_hours:
+        yield "The first or last hour is counted whole, since its calls have been deleted."
 
 
 def _asked(row: Row) -> list[tuple[str, Any]]:

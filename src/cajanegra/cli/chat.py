@@ -14,6 +14,7 @@ import click
 
 from cajanegra.cli import render
 from cajanegra.cli.options import opened, settings_for, with_database, with_json
+from cajanegra.domain.principal import ALL_TENANTS
 from cajanegra.errors import CajanegraError, CallError
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _tell_of_recorded(request_id: str, database_url: str | None) -> None:
     from cajanegra.storage import reads
 
     with opened(database_url) as database:
-        found = reads.call(database, request_id)
+        found = reads.call(database, ALL_TENANTS, request_id)
     if found is not None:
         row = found.call
         attempts = (row["response_metadata"] or {}).get("attempts", 1)

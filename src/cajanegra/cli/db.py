@@ -10,6 +10,7 @@ import click
 from cajanegra.cli import render
 from cajanegra.cli.options import opened, settings_for, with_database, with_json
 from cajanegra.cli.render import Column
+from cajanegra.cli.secure import secure
 from cajanegra.errors import CajanegraError
 
 
@@ -22,6 +23,9 @@ def db() -> None:
           cajanegra db verify
           cajanegra db sql --dialect postgresql | psql -d your_database
     """
+
+
+db.add_command(secure)
 
 
 @db.command()
@@ -151,6 +155,26 @@ def sql(dialect: str | None, database_url: str | None) -> None:
 
 
 @db.command()
+@click.argument("names", nargs=-1)
+@with_database
+@with_json
+def index(names: tuple[str, ...], database_url: str | None, as_json: bool) -> None:
+    """Add indexes that make more filters of lists fast; programs go on writing meanwhile.
+
+    NAMES are of user, provider, module, task, error, pattern and text, the last two on PostgreSQL alone;
+    default is all that the database can have. Text needs the extension pg_trgm. DROP INDEX takes one away.
+    """
+    from cajanegra.storage.optional_indexes import add
+
+    with opened(database_url) as database, render.progress("Adding indexes") as on_progress:
+        done = add(database, names, on_progress)
+    if as_json:
+        click.echo(render.to_json({"added": done}))
+    else:
+        click.echo("\n".join(f"Added {name}." for name in done) or "Nothing to do: they are there.")
+
+
+@db.command()
 @with_database
 @with_json
 def sizes(database_url: str | None, as_json: bool) -> None:
@@ -176,6 +200,54 @@ def sizes(database_url: str | None, as_json: bool) -> None:
     click.echo(render.table(columns, rows))
     if any(table.measured == "content" for table in found):
         click.echo("\nBytes are those of the content: this SQLite cannot say what its pages hold.", err=True)
+
+
+@db.command()
+@click.option(
+    "--bigint",
+    is_flag=True,
+    help="Copy the calls, and what belongs to them, into tables with 64-bit ids; "
+    "until that is done it needs room for a second copy of all of them.",
+)
+@with_database
+@with_json
+def partition(bigint: bool, database_url: str | None, as_json: bool) -> None:
+    """Store calls in daily partitions, which retention can drop at once (PostgreSQL).
+
+    The table that is there becomes the first partition; writers wait for a moment at the end. Run again, it
+    makes the partitions for the days to come.
+
+    With --bigint nothing is attached but everything copied, from partitions, too, while writers go on; they
+    wait for a moment at the end. Cut short, it begins anew.
+    """
+    from cajanegra.storage.partitioning import partition as convert
+
+    label = "Copying" if bigint else "Converting"
+    with opened(database_url) as database, render.progress(label) as on_progress:
+        done = convert(database, bigint=bigint, on_progress=on_progress)
+    if as_json:
+        click.echo(render.to_json(render.fields(done)))
+        return
+    if done.attached is not None:
+        click.echo(f"Calls are stored in daily partitions now; those there were are in {done.attached}.")
+    if done.widened:
+        click.echo(f"Calls are stored in daily partitions, with 64-bit ids in {', '.join(done.widened)}.")
+    click.echo(f"{render.counted(len(done.partitions), 'partition')}, {len(done.made)} of them new:")
+    columns = [
+        Column("partition"), Column("from"), Column("to"),
+        Column("rows", number=True), Column("total", number=True),
+    ]  # fmt: skip
+    rows = [
+        [
+            one.name,
+            str(one.since.date()) if one.since else "",
+            str(one.until.date()) if one.until else "",
+            f"~{render.count(one.rows)}" if one.rows >= 0 else "",
+            render.size(one.bytes),
+        ]
+        for one in done.partitions
+    ]
+    click.echo(render.table(columns, rows))
 
 
 @db.command()

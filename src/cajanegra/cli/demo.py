@@ -7,6 +7,7 @@ import shlex
 import shutil
 import sys
 from contextlib import nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import click
 
 from cajanegra.cli import render
 from cajanegra.cli.options import with_json
+from cajanegra.cli.serve import serve
 from cajanegra.errors import CajanegraError
 
 DEFAULT_CALLS = 300
@@ -24,7 +26,7 @@ DEFAULT_CALLS = 300
     "--calls", type=click.IntRange(20, 5000), default=DEFAULT_CALLS, show_default=True, help="How many."
 )
 @click.option("--seed", type=int, default=7, show_default=True, help="The same seed asks the same things.")
-@click.option("--no-serve", is_flag=True, help="Do not start the dashboard afterwards; there is none yet.")
+@click.option("--no-serve", is_flag=True, help="Do not serve the dashboard afterwards, as in a terminal.")
 @click.option(
     "--db",
     "database_url",
@@ -34,7 +36,6 @@ DEFAULT_CALLS = 300
 @with_json
 def demo(calls: int, seed: int, no_serve: bool, database_url: str | None, as_json: bool) -> None:
     """Simulate three providers that fail as real ones do, and show what was recorded and recovered."""
-    del no_serve  # what it asks for is so already
     try:
         from rich.console import Console
 
@@ -61,6 +62,8 @@ def demo(calls: int, seed: int, no_serve: bool, database_url: str | None, as_jso
         report.show(console, summary, _commands(url, summary.examples))
     if summary.missing:
         raise CajanegraError(report.missing_line(summary))
+    if not (no_serve or as_json) and sys.stdout.isatty() and find_spec("fastapi"):
+        click.get_current_context().invoke(serve, port=0, workers=1, database_url=url)
 
 
 def _say_nothing(_progress: Any) -> None:
@@ -84,6 +87,7 @@ def _commands(url: str, examples: Any) -> list[tuple[str, str]]:
     found += [(words[name], f"{run} logs show {examples[name]}") for name in words if name in examples]
     return [
         *found,
+        ("all of it in a browser", f"{run} serve"),
         ("every pattern of failure, its cause and what to do", f"{run} errors list"),
         ("which recovery works for which failure", f"{run} recoveries stats"),
     ]

@@ -12,6 +12,7 @@ import click
 
 from cajanegra.cli import render
 from cajanegra.cli.options import opened, settings_for, with_database, with_json
+from cajanegra.errors import SettingsError
 
 if TYPE_CHECKING:
     from cajanegra.settings import Provider, Settings
@@ -32,6 +33,7 @@ def doctor(database_url: str | None, as_json: bool) -> None:
     settings = settings_for(database_url)
     with opened(database_url) as database:
         found = [_settings_check(settings), *checks(database), *_provider_checks(settings)]
+        found += _alert_checks(settings)
     if as_json:
         click.echo(render.to_json([render.fields(check) for check in found]))
     else:
@@ -74,6 +76,20 @@ def _provider_checks(settings: Settings) -> Iterator[Check]:
         if not provider.models:
             mend = f"set models of provider {provider.name!r}, or name a model in each call"
             yield Check(f"models of {provider.name}", "warning", "none is configured", mend)
+
+
+def _alert_checks(settings: Settings) -> Iterator[Check]:
+    from cajanegra.bootstrap import new_targets
+    from cajanegra.storage.check import Check
+
+    if not settings.alerts.targets:
+        return
+    try:
+        names = ", ".join(new_targets(settings))
+        yield Check("alerts", "ok", f"tell {names}; 'cajanegra alerts test' tries it")
+    except SettingsError as error:
+        mend = "set it in the environment of the processes that record, and of cron"
+        yield Check("alerts", "failed", str(error), mend)
 
 
 def _reachable(provider: Provider) -> Check:

@@ -1,21 +1,27 @@
-"""``cajanegra errors``: the error patterns."""
+"""``cajanegra errors``: the inbox of error patterns."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import IO, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cajanegra.cli import call_view, render
-from cajanegra.cli.options import settings_for, with_database, with_json, with_tables
-from cajanegra.cli.render import Column
+from cajanegra.cli import render
+from cajanegra.cli.correct import correct, remedies
+from cajanegra.cli.options import scope_of, settings_for, whoever, with_database, with_json, with_tables
+from cajanegra.domain.principal import ALL_TENANTS
+
+if TYPE_CHECKING:
+    from cajanegra.analysis.knowledge import Language
+    from cajanegra.storage.patterns import Sort
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 SAMPLES = 5
-BESIDE_CAUSE, LEAST_CAUSE = 47, 32
-"""Columns of a list that all but pattern and cause take, and what a cause needs to say anything."""
+MAX_LISTED = 500
 
 
 @click.group()
@@ -23,11 +29,25 @@ def errors() -> None:
     """See what fails and why, and decide about it.
 
     \b
-    Try:  cajanegra errors list --status open
-          cajanegra errors show ollama_timeout
+    Try:  cajanegra errors list --status open --sort trend
+          cajanegra errors show ollama_timeout --lang es
           cajanegra errors resolve ollama_timeout
+          cajanegra errors merge openai_timeout_1f0c2a openai_timeout
           cajanegra errors classify --json < failures.ndjson
     """
+
+
+errors.add_command(correct)
+
+
+def _with_language(function: F) -> F:
+    """``--lang``."""
+    return click.option(
+        "--lang",
+        "language",
+        type=click.Choice(["en", "es"]),
+        help="The language of cause and action; default is the one in which they were stored.",
+    )(function)
 
 
 @errors.command("list")
@@ -35,85 +55,92 @@ def errors() -> None:
     "--status", type=click.Choice(["open", "resolved", "wontfix"]), help="Only patterns in this state."
 )
 @click.option(
+    "--mark",
+    type=click.Choice(["regressed", "new", "escalating", "quiet"]),
+    help="Only patterns that came back after they were resolved, are new since yesterday, fail more than "
+    "usual, or have not failed for a week.",
+)
+@click.option("--tenant", "tenant_id", metavar="ID", help="Met by this tenant; its own counts are shown.")
+@click.option("--provider", metavar="NAME", help="Failures of this provider.")
+@click.option("--kind", metavar="KIND", help="Of this failure kind.")
+@click.option("--q", "text", metavar="WORDS", help="With these words in name, message, cause or action.")
+@click.option(
     "--sort",
-    type=click.Choice(["count", "last"]),
+    type=click.Choice(["count", "last", "first", "trend"]),
     default="count",
     show_default=True,
-    help="Most frequent or latest first.",
+    help="Most frequent, latest, newest, or most above what is usual first.",
 )
+@click.option(
+    "--limit", type=click.IntRange(1, MAX_LISTED), default=50, show_default=True, help="How many at most."
+)
+@_with_language
 @with_database
 @with_json
 def list_patterns(
-    status: str | None, sort: Literal["count", "last"], database_url: str | None, as_json: bool
+    sort: Sort,
+    limit: int,
+    language: Language | None,
+    database_url: str | None,
+    as_json: bool,
+    tenant_id: str | None,
+    **where: Any,
 ) -> None:
-    """List the error patterns."""
-    from cajanegra.storage.patterns import patterns
+    """List the error patterns, with what happened to them in the last 24 hours."""
+    from cajanegra.cli import pattern_view
+    from cajanegra.storage.patterns import PatternFilter, page
 
     with with_tables(database_url, to_read=True) as database:
-        found = patterns(database, status=status, sort=sort)
+        meant = PatternFilter(scope_of(tenant_id), **where)
+        found = page(database, meant, now=datetime.now(UTC), sort=sort, limit=limit)
+    rows = [pattern_view.in_language(row, language) for row in found.items]
     if as_json:
-        click.echo(render.to_json(found))
-    elif not found:
-        click.echo("No error patterns here." if status else "Nothing has failed yet.")
+        click.echo(render.to_json(rows))
+    elif not rows:
+        filtered = any(value is not None for value in (tenant_id, *where.values()))
+        click.echo("No error patterns here." if filtered else "Nothing has failed yet.")
     else:
-        columns = [
-            Column("failures", number=True),
-            Column("pattern"),
-            Column("state"),
-            Column("last (UTC)", drop=1),
-            Column("probable cause"),
-        ]
-        longest = max(len(row["error_pattern"] or "") for row in found)
-        room = max(render.width() - longest - BESIDE_CAUSE, LEAST_CAUSE)
-        rows = [
-            [
-                render.count(row["occurrence_count"]),
-                row["error_pattern"],
-                render.state(row["resolution_status"]),
-                render.short_moment(row["last_occurred"]),
-                render.cut(row["probable_cause"], room),
-            ]
-            for row in found
-        ]
-        click.echo(render.table(columns, rows))
+        click.echo(pattern_view.table(rows, by_trend=sort == "trend"))
+        if found.next_cursor:
+            click.echo(f"\nThere are more than these {limit}; --limit shows more.", err=True)
         click.echo("\nOne of them in full: cajanegra errors show PATTERN", err=True)
 
 
 @errors.command()
 @click.argument("pattern")
+@click.option("--tenant", "tenant_id", metavar="ID", help="As this tenant sees it.")
+@_with_language
 @with_database
 @with_json
-def show(pattern: str, database_url: str | None, as_json: bool) -> None:
-    """Show an error pattern: its cause, what to do, calls that met it."""
-    from cajanegra.storage import patterns, reads, statistics
-    from cajanegra.storage.filters import CallFilter
+def show(
+    pattern: str,
+    tenant_id: str | None,
+    language: Language | None,
+    database_url: str | None,
+    as_json: bool,
+) -> None:
+    """Show an error pattern: why it is, what to do, whom it hits, what recovered it, calls that met it."""
+    from cajanegra.cli import call_view, pattern_view
+    from cajanegra.storage.pattern_detail import detail
 
     with with_tables(database_url, to_read=True) as database:
-        found = patterns.pattern(database, pattern)
-        calls = reads.calls(database, CallFilter(pattern=pattern), limit=SAMPLES).items
-        met = CallFilter(pattern=pattern)
-        steps = [row for row in statistics.recoveries(database, met) if row.pattern == pattern]
+        scope = scope_of(tenant_id)
+        found = detail(database, scope, pattern, now=datetime.now(UTC), samples=SAMPLES)
+        row = pattern_view.in_language(found.pattern, language)
+        helped = remedies(database, scope, row.error_pattern, found.merged, database_url)
     if as_json:
-        click.echo(render.to_json({**found, "recoveries": steps, "calls": calls}))
+        rest = {name: value for name, value in render.fields(found).items() if name != "pattern"}
+        click.echo(render.to_json({**render.fields(row), **rest, **helped.fields}))
         return
-    click.echo(f"{render.heading(pattern)}  {render.state(found['resolution_status'])}")
-    click.echo(render.facts(_known(found)))
-    click.echo(f"{render.heading('Probable cause')}\n{render.wrap(found['probable_cause'])}")
-    click.echo(f"{render.heading('What to do')}\n{render.wrap(found['suggested_action'])}")
-    if steps:
-        columns = [
-            Column("strategy"),
-            Column("steps", number=True),
-            Column("worked", number=True),
-            Column("p50 ms", number=True),
-        ]
-        rows = [
-            [row.strategy_name, row.steps, render.share(row.successes, row.steps), render.count(row.p50_ms)]
-            for row in steps
-        ]
-        click.echo(f"\n{render.heading('What recovered it')}\n{render.table(columns, rows)}")
-    if calls:
-        click.echo(f"\n{render.heading('Latest calls')}\n{call_view.table(calls)}")
+    click.echo(f"{pattern_view.heading(row)}\n{pattern_view.facts(found)}")
+    click.echo(f"{render.heading('Probable cause')}\n{render.wrap(row.probable_cause)}")
+    click.echo(f"{render.heading('What to do')}\n{render.wrap(row.suggested_action)}")
+    if helped.text:
+        click.echo(helped.text)
+    if found.samples:
+        click.echo(f"\n{render.heading('Latest calls')}\n{call_view.table(found.samples)}")
+    if found.changes:
+        click.echo(f"\n{render.heading('History')}\n{pattern_view.history(found.changes)}")
 
 
 @errors.command()
@@ -151,7 +178,10 @@ def classify(file: IO[bytes], as_json: bool) -> None:
 @with_database
 @with_json
 def resolve(pattern: str, database_url: str | None, as_json: bool) -> None:
-    """Say that the cause of a pattern is mended."""
+    """Say that the cause of a pattern is mended.
+
+    It is opened again, and marked as regressed, by the first call that begins from now on and meets it.
+    """
     _decide(pattern, "resolved", database_url, as_json=as_json)
 
 
@@ -169,25 +199,66 @@ def reopen(pattern: str, database_url: str | None, as_json: bool) -> None:
 @with_database
 @with_json
 def wontfix(pattern: str, database_url: str | None, as_json: bool) -> None:
-    """Say that nothing will be done about a pattern."""
+    """Say that nothing will be done about a pattern; failures do not open it again."""
     _decide(pattern, "wontfix", database_url, as_json=as_json)
 
 
-def _decide(pattern: str, status: str, database_url: str | None, *, as_json: bool) -> None:
-    from cajanegra.storage.patterns import set_status
+@errors.command()
+@click.argument("pattern")
+@click.argument("into")
+@with_database
+@with_json
+def merge(pattern: str, into: str, database_url: str | None, as_json: bool) -> None:
+    """Count the failures of PATTERN under INTO, those of the past and those to come.
+
+    For failures that have one cause and two names. It holds for all processes that record into this
+    database; 'errors split' undoes it.
+    """
+    from cajanegra.storage.pattern_changes import merge as merge_patterns
 
     with with_tables(database_url) as database:
-        found = set_status(database, pattern, status, datetime.now(UTC))
-    click.echo(render.to_json(found) if as_json else f"{pattern} is {render.state(status)}")
+        target = merge_patterns(database, pattern, into, datetime.now(UTC), by=whoever())
+    _tell(target, f"{pattern} counts under {target} from now on", database_url, as_json=as_json)
 
 
-def _known(found: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    return [
-        ("failures", render.count(found["occurrence_count"])),
-        ("failure kind", found["error_code"]),
-        ("message", found["error_message_pattern"]),
-        ("first seen (UTC)", render.moment(found["created_at"])),
-        ("last seen (UTC)", render.moment(found["last_occurred"])),
-        ("resolved (UTC)", render.moment(found["resolved_at"])),
-        ("correction", found["auto_correction_enabled"]),
-    ]
+@errors.command()
+@click.argument("pattern")
+@with_database
+@with_json
+def split(pattern: str, database_url: str | None, as_json: bool) -> None:
+    """Count the failures of a merged PATTERN under its own name again, those of the past included.
+
+    To count some failures of a pattern that was never merged apart from the others, give them a name in the
+    settings: [[knowledge.entries]] with provider, contains and name.
+    """
+    from cajanegra.storage.pattern_changes import split as split_patterns
+
+    with with_tables(database_url) as database:
+        target = split_patterns(database, pattern, datetime.now(UTC), by=whoever())
+    _tell(
+        pattern,
+        f"{pattern} is a pattern of its own again, apart from {target}",
+        database_url,
+        as_json=as_json,
+    )
+
+
+def _decide(pattern: str, status: str, database_url: str | None, *, as_json: bool) -> None:
+    from cajanegra.storage.pattern_changes import set_status
+
+    with with_tables(database_url) as database:
+        name = set_status(database, pattern, status, datetime.now(UTC), by=whoever())
+    _tell(name, f"{name} is {render.state(status)}", database_url, as_json=as_json)
+
+
+def _tell(name: str, words: str, database_url: str | None, *, as_json: bool) -> None:
+    """What was done: in words, or the pattern as it is now."""
+    from cajanegra.storage.pattern_detail import detail
+
+    if not as_json:
+        click.echo(words)
+        return
+    with with_tables(database_url) as database:
+        click.echo(
+            render.to_json(detail(database, ALL_TENANTS, name, now=datetime.now(UTC), samples=0).pattern)
+        )

@@ -12,7 +12,9 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from cajanegra.cli import call_view, render
-from cajanegra.cli.options import with_database, with_filters, with_json, with_tables
+from cajanegra.cli.logs_import import import_calls
+from cajanegra.cli.options import scope_of, with_database, with_filters, with_json, with_tables
+from cajanegra.domain.spreadsheet import escaped
 from cajanegra.errors import CajanegraError
 
 if TYPE_CHECKING:
@@ -20,21 +22,20 @@ if TYPE_CHECKING:
     from cajanegra.storage.filters import CallFilter
 
 Row = Mapping[str, Any]
-LOOK_BACK = 200
-"""Ids before the newest that a tail looks at again: writers may commit in another order than they number."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet would run as a formula (OWASP, "CSV Injection")."""
 
 
 @click.group()
 def logs() -> None:
-    """List, show, follow, count and export calls.
+    """List, show, follow, count, export and import calls.
 
     \b
     Try:  cajanegra logs list --status error --since 2h
           cajanegra logs show REQUEST_ID
           cajanegra logs export --format csv --since 7d > calls.csv
     """
+
+
+logs.add_command(import_calls)
 
 
 @logs.command("list")
@@ -73,7 +74,7 @@ def show(request_id: str, tenant_id: str | None, database_url: str | None, as_js
     from cajanegra.storage import reads
 
     with with_tables(database_url, to_read=True) as database:
-        detail = reads.call(database, request_id, tenant_id)
+        detail = reads.call(database, scope_of(tenant_id), request_id)
     if detail is None:
         raise CajanegraError(f"there is no call {request_id!r}; 'cajanegra logs list' shows the newest ones")
     if as_json:
@@ -101,33 +102,31 @@ def show(request_id: str, tenant_id: str | None, database_url: str | None, as_js
 @with_json
 def tail(where: CallFilter, interval: float, database_url: str | None, as_json: bool) -> None:
     """Follow calls as they are written; Ctrl-C ends it."""
-    from cajanegra.storage import reads
-
-    with with_tables(database_url, to_read=True) as database:
-        begun = reads.newest_id(database)
+    with with_tables(database_url) as database:
         if not as_json:
             click.echo(call_view.line_heading(), err=True)
         try:
-            for row in _written_after(database, where, begun, interval):
+            for row in _written(database, where, interval):
                 click.echo(render.to_json(row, lines=True) if as_json else call_view.line(row))
                 sys.stdout.flush()
         except KeyboardInterrupt:
             return
 
 
-def _written_after(database: Database, where: CallFilter, begun: int, interval: float) -> Iterator[Row]:
+def _written(database: Database, where: CallFilter, interval: float) -> Iterator[Row]:
     """Each new call once, for ever."""
-    from cajanegra.storage import reads
+    from cajanegra.storage.tail import Horizon, written
 
-    last, seen = begun, set[int]()
+    horizon = Horizon(database)
+    shown: int | None = None
     while True:
-        rows = reads.after(database, where, max(begun, last - LOOK_BACK))
-        new = [row for row in rows if row["id"] not in seen]
-        yield from new
-        last = max([last, *(row["id"] for row in new)])
-        seen = {row["id"] for row in rows if row["id"] > last - LOOK_BACK}
-        if len(rows) < reads.MAX_PAGE:
-            time.sleep(interval)
+        reached = horizon.advance()
+        if shown is None:
+            shown = reached
+        while reached is not None and shown is not None and shown < reached:
+            rows, shown = written(database, where, shown, reached)
+            yield from rows
+        time.sleep(interval)
 
 
 @logs.command()
@@ -146,6 +145,8 @@ def stats(where: CallFilter, database_url: str | None, as_json: bool) -> None:
         click.echo(_none(where))
     else:
         click.echo(call_view.statistics(found))
+        for note in call_view.coverage(found.coverage):
+            click.echo(f"\n{note}", err=True)
 
 
 @logs.command()
@@ -166,7 +167,10 @@ def stats(where: CallFilter, database_url: str | None, as_json: bool) -> None:
 def export(
     where: CallFilter, form: str, output: IO[str], limit: int | None, database_url: str | None
 ) -> None:
-    """Write calls, newest first, as CSV or one JSON object per line."""
+    """Write calls with their recovery steps, newest first, as CSV or one JSON object per line.
+
+    'cajanegra logs import' reads it back. Captured content is not written.
+    """
     from cajanegra.storage import reads
 
     with with_tables(database_url, to_read=True) as database:
@@ -179,7 +183,7 @@ def export(
 
 
 def _none(where: CallFilter) -> str:
-    if any(value is not None for value in render.fields(where).values()):
+    if any(value is not None for name, value in render.fields(where).items() if name != "scope"):
         return "No calls match. Without filters: cajanegra logs list"
     return "No calls yet. Try: cajanegra demo"
 
@@ -188,7 +192,7 @@ def _write_csv(rows: Iterable[Row], output: IO[str]) -> None:
     from cajanegra.storage.rows import CALL_COLUMNS
 
     writer = csv.writer(output)
-    names = ("id", *CALL_COLUMNS)
+    names = ("id", *CALL_COLUMNS, "steps")
     writer.writerow(names)
     for row in rows:
         writer.writerow([csv_cell(row[name]) for name in names])
@@ -198,6 +202,4 @@ def csv_cell(value: Any) -> Any:
     """A value as a cell that no spreadsheet takes for a formula."""
     if isinstance(value, dict | list):
         return render.to_json(value, lines=True)
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return value
+    return escaped(value) if isinstance(value, str) else value

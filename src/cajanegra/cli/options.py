@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import getpass
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,12 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from cajanegra.domain.call import CallStatus
+from cajanegra.domain.principal import ALL_TENANTS, Scope
 from cajanegra.errors import UsageError
 from cajanegra.settings import Settings
 
 if TYPE_CHECKING:
     from cajanegra.storage.database import Database
-    from cajanegra.storage.filters import CallFilter
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -32,6 +33,9 @@ class Moment(click.ParamType[datetime]):
     """A time: ISO 8601 (UTC where no zone is given), or so long ago: ``90m``, ``2h``, ``7d``."""
 
     name = "time"
+    example = "2026-11-24T10:00, 2h or 7d"
+    direction = -1
+    """Where relative times lie: before now, or after."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """The time that is meant, aware."""
@@ -39,11 +43,19 @@ class Moment(click.ParamType[datetime]):
             return value
         try:
             if found := _RELATIVE.fullmatch(value.strip()):
-                return datetime.now(UTC) - timedelta(**{_UNITS[found[2]]: int(found[1])})
+                distance = timedelta(**{_UNITS[found[2]]: int(found[1])})
+                return datetime.now(UTC) + self.direction * distance
             moment = datetime.fromisoformat(value)
         except (ValueError, OverflowError):
-            self.fail(f"{value!r} is not a time; write 2026-11-24T10:00, 2h or 7d", param, ctx)
+            self.fail(f"{value!r} is not a time; write {self.example}", param, ctx)
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class Until(Moment):
+    """A time to come: ISO 8601, or from now on: ``12h``, ``90d``."""
+
+    example = "2027-06-30, 12h or 90d"
+    direction = 1
 
 
 def settings_for(database_url: str | None) -> Settings:
@@ -57,7 +69,7 @@ def settings_for(database_url: str | None) -> Settings:
         return Settings()
     if not named.strip():
         raise UsageError("--db is empty; write postgresql://user:password@host/name or sqlite:///path")
-    return Settings(database={"url": named, "read_url": ""})
+    return Settings(database={"url": named, "read_url": "", "tenant_url": ""})
 
 
 @contextmanager
@@ -80,12 +92,25 @@ def with_tables(database_url: str | None, *, to_read: bool = False) -> Iterator[
         yield found
 
 
+def whoever() -> str | None:
+    """Whose terminal it is, for the history of what was decided."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user without a name
+        return None
+
+
 def with_database(function: F) -> F:
     """``--db URL``."""
     option = click.option(
         "--db", "database_url", metavar="URL", help="The database; default is the one in the settings."
     )
     return option(function)
+
+
+def scope_of(tenant_id: str | None) -> Scope:
+    """Whose rows ``--tenant`` means: everybody's where it is left out."""
+    return ALL_TENANTS if tenant_id is None else tenant_id
 
 
 def with_json(function: F) -> F:
@@ -101,6 +126,11 @@ _FILTERS: tuple[Callable[[Any], Any], ...] = (
     click.option("--model", metavar="NAME", help="That asked for this model, or got it."),
     click.option(
         "--status", type=click.Choice([str(status) for status in CallStatus]), help="That ended so."
+    ),
+    click.option(
+        "--outcome",
+        type=click.Choice(["answered", "failed", "recovered"]),
+        help="Answered, failed, or answered after a recovery step.",
     ),
     click.option("--error-code", metavar="KIND", help="That ended with this failure kind."),
     click.option("--pattern", metavar="NAME", help="One of whose attempts met this error pattern."),
@@ -124,7 +154,7 @@ def with_filters(function: Callable[..., Any]) -> Callable[..., Any]:
         from cajanegra.storage.filters import CallFilter
 
         names = CallFilter.__dataclass_fields__
-        where: CallFilter = CallFilter(**{name: arguments.pop(name) for name in names})
+        where = CallFilter(ALL_TENANTS, **{name: arguments.pop(name) for name in names if name != "scope"})
         return function(where=where, **arguments)
 
     for option in reversed(_FILTERS):

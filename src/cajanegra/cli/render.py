@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-_GAP = 2
+GAP = 2
 """Columns between two columns of a table."""
 
 # What a terminal obeys instead of showing: controls, line separators, and marks that turn text around.
@@ -36,6 +36,10 @@ _COLOURS = {
     "failed": "red",
     "missing": "red",
     "open": "red",
+    "regressed": "red",
+    "escalating": "red",
+    "new": "cyan",
+    "quiet": "green",
     "false": "red",
 }
 
@@ -101,11 +105,16 @@ def _fitting(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> list[
     ]
     kept = list(range(len(columns)))
     for index in sorted(kept, key=lambda index: columns[index].drop):
-        if sum(sizes[kept_index] + _GAP for kept_index in kept) - _GAP <= width():
+        if sum(sizes[kept_index] + GAP for kept_index in kept) - GAP <= width():
             break
         if columns[index].drop:
             kept.remove(index)
     return kept
+
+
+def columns_of(value: Any) -> int:
+    """How wide a value is in a table."""
+    return len(click.unstyle(_cell(value)))
 
 
 def facts(pairs: Sequence[tuple[str, Any]], indent: int = 2) -> str:
@@ -113,7 +122,7 @@ def facts(pairs: Sequence[tuple[str, Any]], indent: int = 2) -> str:
     known = [(name, str(value)) for name, value in pairs if value is not None and value != ""]
     size = max((len(name) for name, _value in known), default=0)
     margin = " " * indent
-    rest = " " * (indent + size + _GAP)
+    rest = " " * (indent + size + GAP)
     return "\n".join(_wrapped(value, f"{margin}{name:<{size}}  ", rest) for name, value in known)
 
 
@@ -164,6 +173,17 @@ def counted(number: int, noun: str) -> str:
 def share(part: int, whole: int) -> str:
     """A part in percent of the whole."""
     return f"{part / whole:.1%}" if whole else "-"
+
+
+def sparkline(counts: Sequence[int], cells: int) -> str:
+    """Counts as so many bars, each of a part of them; the highest is the greatest, a dot is nothing."""
+    step = len(counts) // cells
+    sums = [sum(counts[start : start + step]) for start in range(0, step * cells, step)]
+    most = max(sums, default=0)
+    return "".join(_BARS[-(-count * len(_BARS) // most) - 1] if count else "·" for count in sums)
+
+
+_BARS = "▁▂▃▄▅▆▇█"
 
 
 def size(number: int | None) -> str | None:

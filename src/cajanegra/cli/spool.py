@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,6 +18,12 @@ from cajanegra.errors import CajanegraError
 
 if TYPE_CHECKING:
     from cajanegra.recording.drainer import Drained, Drainer, SpoolReport
+
+COLLECT_AFTER = 50_000
+"""Objects between two looks of the garbage collector."""
+SWITCH = 0.000_5
+"""Seconds for which one thread may keep the interpreter from another: the one that reads events always has
+work, and the one that writes mostly waits for the database and should not wait for the former too."""
 
 
 @click.group()
@@ -71,7 +78,10 @@ def drain(timeout: float, quarantined: bool, database_url: str | None, as_json: 
     run at any time, several times at once, and beside living processes.
     """
     with _drainer(database_url) as drainer:
-        gc.freeze()  # what is imported by now stays: the collector need not look at it again and again
+        # What is imported by now stays, and what is read makes no cycles: little is there to be collected.
+        gc.freeze()
+        gc.set_threshold(COLLECT_AFTER)
+        sys.setswitchinterval(SWITCH)
         done = drainer.drain(timeout=timeout, quarantined=quarantined)
     if as_json:
         click.echo(render.to_json(render.fields(done)))

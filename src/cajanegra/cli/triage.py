@@ -9,10 +9,8 @@ import msgspec
 
 from cajanegra.analysis.classify import Classifier
 from cajanegra.bootstrap import new_patterns
+from cajanegra.cli.lines import lines
 from cajanegra.settings import Settings
-
-MAX_LINE = 8_000_000
-"""Bytes of a line that are read."""
 
 
 class Logged(msgspec.Struct):
@@ -40,7 +38,7 @@ def triaged(file: IO[bytes], settings: Settings) -> Iterator[tuple[int, Triage |
     """
     classifier, patterns = Classifier(), new_patterns(settings)
     decoder = msgspec.json.Decoder(Logged, strict=False)
-    for number, line in _lines(file):
+    for number, line in lines(file):
         if isinstance(line, str):
             yield number, line
             continue
@@ -66,21 +64,6 @@ def triaged(file: IO[bytes], settings: Settings) -> Iterator[tuple[int, Triage |
             exception_type=failure.exception_type,
         )
         yield number, Triage(failure.kind, pattern.name, pattern.template, pattern.recover)
-
-
-def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes | str]]:
-    number = 0
-    while line := file.readline(MAX_LINE):
-        number += 1
-        whole = line.endswith(b"\n") or len(line) < MAX_LINE
-        while not whole:
-            rest = file.readline(MAX_LINE)
-            whole = rest.endswith(b"\n") or not rest
-            line = b""
-        if not line:
-            yield number, f"is longer than {MAX_LINE:,} bytes"
-        elif line := line.removeprefix(b"\xef\xbb\xbf").strip():
-            yield number, line
 
 
 def _in_words(reason: str) -> str:

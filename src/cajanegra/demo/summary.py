@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from cajanegra.analysis.knowledge import KnowledgeBase
 from cajanegra.domain.call import Strategy
+from cajanegra.domain.principal import ALL_TENANTS
 from cajanegra.storage import patterns, reads, statistics
 from cajanegra.storage.filters import CallFilter
+from cajanegra.storage.recoveries import remedies
 
 if TYPE_CHECKING:
     from cajanegra.demo.run import Run
@@ -23,8 +26,8 @@ class Pattern:
 
     pattern: str
     failures: int
-    cause: str
-    action: str
+    cause: str | None
+    action: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class Unanswered:
     error_code: str
     provider: str
     calls: int
-    action: str
+    action: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ def share(part: int, whole: int) -> float | None:
 
 def pattern_counts(database: Database) -> Mapping[str, int]:
     """How often each pattern was met so far."""
-    return {row["error_pattern"]: row["occurrence_count"] for row in patterns.patterns(database)}
+    return {row.error_pattern: row.occurrence_count for row in _rows(database)}
 
 
 def summarise(database: Database, run: Run, before: Mapping[str, int]) -> Summary:
@@ -114,7 +117,7 @@ def summarise(database: Database, run: Run, before: Mapping[str, int]) -> Summar
         run: the demonstration.
         before: ``pattern_counts`` of the same database before it.
     """
-    where = CallFilter(since=run.begun_at)
+    where = CallFilter(ALL_TENANTS, since=run.begun_at)
     rows = [row for row in reads.iterate(database, where) if row["request_id"] in set(run.request_ids)]
     recorded = {row["request_id"] for row in rows}
     found = statistics.statistics(database, where)
@@ -129,7 +132,7 @@ def summarise(database: Database, run: Run, before: Mapping[str, int]) -> Summar
         patterns=_patterns(database, before),
         effects=[
             Effect(row.strategy_name, row.steps, row.successes, row.p50_ms, row.p95_ms)
-            for row in statistics.recoveries(database, where, by_pattern=False)
+            for row in remedies(database, where, by_pattern=False).remedies
         ],
         unanswered=_unanswered(rows),
         examples=_examples(database, rows),
@@ -138,12 +141,16 @@ def summarise(database: Database, run: Run, before: Mapping[str, int]) -> Summar
 
 
 def _patterns(database: Database, before: Mapping[str, int]) -> list[Pattern]:
-    found = []
-    for row in patterns.patterns(database):
-        name = row["error_pattern"]
-        if count := row["occurrence_count"] - before.get(name, 0):
-            found.append(Pattern(name, count, row["probable_cause"], row["suggested_action"]))
+    found = [
+        Pattern(row.error_pattern, count, row.probable_cause, row.suggested_action)
+        for row in _rows(database)
+        if (count := row.occurrence_count - before.get(row.error_pattern, 0))
+    ]
     return sorted(found, key=lambda pattern: (-pattern.failures, pattern.pattern))
+
+
+def _rows(database: Database) -> Iterator[patterns.PatternRow]:
+    return patterns.iterate(database, patterns.PatternFilter(ALL_TENANTS), now=datetime.now(UTC))
 
 
 def _unanswered(rows: Sequence[Mapping[str, Any]]) -> list[Unanswered]:
@@ -164,7 +171,7 @@ def _examples(database: Database, rows: Sequence[Mapping[str, Any]]) -> Mapping[
         elif row["response_metadata"].get("attempts", 1) > 1 and len(found.keys() - {"unanswered"}) < len(
             Strategy
         ):
-            detail = reads.call(database, row["request_id"])
+            detail = reads.call(database, ALL_TENANTS, row["request_id"])
             if detail is not None and detail.steps:
                 found.setdefault(detail.steps[-1]["strategy_name"], row["request_id"])
     return dict(sorted(found.items()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -12,6 +11,13 @@ import msgspec
 
 Message = Mapping[str, Any]
 """One chat message in OpenAI's form: ``role`` and ``content`` (a string or a list of parts)."""
+MEANINGFUL = frozenset(
+    {
+        *("messages", "model", "stream", "response_format", "tools", "tool_choice", "functions"),
+        *("function_call", "n", "stop", "modalities", "audio", "web_search_options", "logit_bias"),
+    }
+)
+"""Parameters without which the answer is not what was asked for: they are never left out."""
 
 
 class CallStatus(StrEnum):
@@ -31,6 +37,15 @@ class Strategy(StrEnum):
     SIMPLIFY = "simplify"
 
 
+class Operation(StrEnum):
+    """What is asked of a provider, by the name that a call has as its task unless it has another."""
+
+    CHAT = "chat"
+    COMPLETIONS = "completions"
+    EMBEDDINGS = "embeddings"
+    RESPONSES = "responses"
+
+
 class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of an answer as the provider counts them; ``None`` is not reported.
 
@@ -44,8 +59,15 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     reasoning_tokens: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
+class Cost(msgspec.Struct, frozen=True, gc=False):
+    """What an answer costs: an amount of a currency (ISO 4217), and whose prices it was counted with."""
+
+    amount: float
+    currency: str
+    prices: str
+
+
+class ChatRequest(msgspec.Struct, frozen=True, gc=False):
     """What is sent to a provider: the application's request, or a simplified form of it.
 
     Attributes:
@@ -53,16 +75,22 @@ class ChatRequest:
         temperature: sampling temperature, or ``None`` for the provider's default.
         max_tokens: longest answer in tokens, or ``None`` for the provider's default.
         parameters: every other parameter, passed to the provider as it is.
+        begun: what was delivered of the answer before it was cut off; the last message then is this text, and
+            what is asked for is the rest.
+        operation: what is asked; of anything but a chat, ``messages`` are empty and ``parameters`` are all.
+        raw: whether the answer is wanted as it came on the wire, too.
     """
 
     messages: Sequence[Message]
     temperature: float | None = None
     max_tokens: int | None = None
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = {}
+    begun: str = ""
+    operation: Operation = Operation.CHAT
+    raw: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class CallInfo:
+class CallInfo(msgspec.Struct, frozen=True, gc=False):
     """What the application says about a call besides the request itself."""
 
     task: str = "chat"
@@ -73,19 +101,19 @@ class CallInfo:
     metadata: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ChatCall:
+class ChatCall(msgspec.Struct, frozen=True, gc=False):
     """A call as the application makes it.
 
     Attributes:
-        prompt: what the application passed, for the record: a string or messages.
+        prompt: what the application passed, for the record: a string or messages; ``None`` where that is no
+            text.
         request: the same as a request.
         info: whose call it is.
         model: the model that the application asked for, if it named one.
         timeout: this call's deadline in seconds; ``None`` for the usual one.
     """
 
-    prompt: str | Sequence[Message]
+    prompt: str | Sequence[Message] | None
     request: ChatRequest
     info: CallInfo = CallInfo()
     model: str | None = None
@@ -104,6 +132,7 @@ class Answer(msgspec.Struct, frozen=True):
         tool_calls: tool calls in OpenAI's form.
         raw: the provider's response body as decoded JSON.
         repaired: whether the text is JSON that the provider had written wrongly.
+        wire: the response body as it came, where that is in OpenAI's form and was asked for.
     """
 
     text: str
@@ -114,14 +143,17 @@ class Answer(msgspec.Struct, frozen=True):
     tool_calls: Sequence[Mapping[str, Any]] = ()
     raw: Mapping[str, Any] = {}
     repaired: bool = False
+    wire: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(msgspec.Struct, frozen=True, gc=False):
     """A piece of a streamed answer.
 
     ``usage``, ``finish_reason`` and ``model`` are set on the chunk that brings them. One with nothing in it
     is a sign of life: something came that is not handed out yet. ``repaired`` is as in ``Answer``.
+    ``continued_by`` names the provider that goes on from here, where the one before was cut off. ``wire`` is
+    what the chunk stands for as server-sent events in OpenAI's form, where that was asked for; it may bring
+    what no other attribute has, such as a second choice.
     """
 
     text: str = ""
@@ -130,6 +162,13 @@ class Chunk:
     usage: Usage | None = None
     tool_calls: Sequence[Mapping[str, Any]] = ()
     repaired: bool = False
+    continued_by: str | None = None
+    wire: bytes = b""
+
+    @property
+    def is_content(self) -> bool:
+        """Whether it has something for the consumer besides how the answer ends."""
+        return bool(self.text or self.tool_calls or self.wire)
 
 
 def prompt_text(prompt: str | Sequence[Message]) -> str:

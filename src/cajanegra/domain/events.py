@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from cajanegra.domain.record import CallRecord
+
 
 class Trigger(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The failure that ended an attempt (see ``domain.failure.Failure``)."""
@@ -119,4 +121,10 @@ class Carried(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="carri
     """The position behind the last event that these take into account."""
 
 
-Event = Begin | Step | Finish | Feedback | Content | Carried
+class Recorded(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="recorded"):
+    """A whole call that somebody else recorded, analysed and masked."""
+
+    record: CallRecord
+
+
+Event = Begin | Step | Finish | Feedback | Content | Carried | Recorded

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -17,6 +17,15 @@ COPIED = "ended_elsewhere"
 """Metadata key of a call whose end was noted by a forked child, or after its recorder had closed."""
 FINAL = 2**62
 """Positions from here on are those of calls that their track leaves open."""
+MAX_AHEAD = timedelta(hours=1)
+"""How far a caller's clock may be ahead of ours."""
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""Nothing recorded an AI call before; an earlier time is a wrong clock."""
+
+
+def is_credible(at: float, now: float) -> bool:
+    """Whether a call may have begun then; both are seconds since the Unix epoch."""
+    return EARLIEST.timestamp() <= at <= now + MAX_AHEAD.total_seconds()
 
 
 class StepRecord(msgspec.Struct, frozen=True, gc=False):
@@ -40,12 +49,15 @@ class Occurrence(msgspec.Struct, frozen=True, gc=False):
     at: datetime
     probable_cause: str
     suggested_action: str
+    provider: str | None = None
+    model: str | None = None
 
 
 class CallRecord(msgspec.Struct, frozen=True, gc=False):
     """One row of ``ai_request_logs``, with what belongs to it in the other tables.
 
-    The columns come first, in the order of the table. Its own times are seconds since the Unix epoch.
+    The columns come first, in the order of the table. Its own times are seconds since the Unix epoch;
+    ``created_at`` is not a number where nobody knows when the call began.
     """
 
     request_id: str
@@ -118,6 +130,8 @@ class Batch:
     @classmethod
     def of(cls, records: Sequence[Record]) -> Batch:
         """The records, each where it belongs, in their order."""
+        if {*map(type, records)} == {CallRecord}:
+            return cls(records)  # type: ignore[arg-type]
         return cls(
             [record for record in records if isinstance(record, CallRecord)],
             [record for record in records if isinstance(record, FeedbackRecord)],

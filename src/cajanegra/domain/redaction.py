@@ -26,6 +26,7 @@ _KNOWN_KEY = re.compile(
     r"|gh[pousr]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{16,}|glpat-[A-Za-z0-9_-]{16,}"
     r"|xox[a-z]-[A-Za-z0-9-]{8,}|xapp-[A-Za-z0-9-]{16,}"
     r"|[srp]k_(?:live|test)_[A-Za-z0-9]{8,}"
+    r"|cn_[a-z0-9]{10}_[A-Za-z0-9_-]{16,}"  # our own
     r"|eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,4}"  # a JSON web token, whole or cut
     r")"
 )
@@ -76,7 +77,7 @@ _SHORTEST_PLAIN_KEY = 11
 """Characters of the shortest known key of letters and digits alone."""
 _KEY_PREFIX = re.compile(
     r"[-_](?:(?<=sk-)|(?<=key-)|(?<=xai-)|(?<=pplx-)|(?<=nvapi-)|(?<=glpat-)|(?<=xapp-)|(?<=xox[a-z]-)"
-    r"|(?<=gsk_)|(?<=hf_)|(?<=r8_)|(?<=fw_)|(?<=gh[pousr]_)|(?<=github_pat_)|(?<=tgp_v1_)|(?<=k_live_)|(?<=k_test_))"
+    r"|(?<=gsk_)|(?<=hf_)|(?<=cn_)|(?<=r8_)|(?<=fw_)|(?<=gh[pousr]_)|(?<=github_pat_)|(?<=tgp_v1_)|(?<=k_live_)|(?<=k_test_))"
 )
 """Prefixes of known keys, found by their last character: hyphens and underscores are rarer than letters."""
 _NAME_ENDINGS = (

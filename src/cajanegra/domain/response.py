@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -31,17 +32,20 @@ def usage_from(usage: Any) -> Usage:
     """Token counts in OpenAI's form, of chat completions or of responses."""
     if usage is None:
         return Usage()
-    input_tokens = _count(_first(usage, "prompt_tokens", "input_tokens"))
-    output_tokens = _count(_first(usage, "completion_tokens", "output_tokens"))
-    total = _count(_get(usage, "total_tokens"))
+    get = _getter(usage)
+    input_tokens = _count(_either(get, "prompt_tokens", "input_tokens"))
+    output_tokens = _count(_either(get, "completion_tokens", "output_tokens"))
+    total = _count(get("total_tokens"))
     if total is None and input_tokens is not None and output_tokens is not None:
         total = input_tokens + output_tokens
+    read = _either(get, "prompt_tokens_details", "input_tokens_details")
+    written = _either(get, "completion_tokens_details", "output_tokens_details")
     return Usage(
         input_tokens,
         output_tokens,
         total,
-        _detail(usage, "prompt_tokens_details", "input_tokens_details", "cached_tokens"),
-        _detail(usage, "completion_tokens_details", "output_tokens_details", "reasoning_tokens"),
+        None if read is None else _count(_get(read, "cached_tokens")),
+        None if written is None else _count(_get(written, "reasoning_tokens")),
     )
 
 
@@ -60,14 +64,16 @@ def confidence_from(logprobs: Any) -> float | None:
 
 
 def _from_choice(body: Any, choice: Any) -> Answer:
-    message = _get(choice, "message")
+    of_body, of_choice = _getter(body), _getter(choice)
+    message = of_choice("message")
+    of_message = _getter(message)
     return Answer(
-        text=_text(_get(message, "content") if message is not None else _get(choice, "text")),
-        model=_string(_get(body, "model")),
-        usage=usage_from(_get(body, "usage")),
-        finish_reason=_string(_get(choice, "finish_reason")),
-        confidence=confidence_from(_get(choice, "logprobs")),
-        tool_calls=[_mapping(call) for call in _list(_get(message, "tool_calls"))],
+        text=_text(of_message("content") if message is not None else of_choice("text")),
+        model=_string(of_body("model")),
+        usage=usage_from(of_body("usage")),
+        finish_reason=_string(of_choice("finish_reason")),
+        confidence=confidence_from(of_choice("logprobs")),
+        tool_calls=[_mapping(call) for call in _list(of_message("tool_calls"))],
         raw=body if isinstance(body, Mapping) else {},
     )
 
@@ -143,14 +149,14 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else list(value) if isinstance(value, tuple) else []
 
 
-def _first(value: Any, name: str, other: str) -> Any:
-    found = _get(value, name)
-    return found if found is not None else _get(value, other)
+def _getter(value: Any) -> Callable[[str], Any]:
+    """``_get`` of one value, which for a dict is its own ``get``."""
+    return value.get if type(value) is dict else functools.partial(_get, value)
 
 
-def _detail(usage: Any, group: str, other: str, name: str) -> int | None:
-    details = _first(usage, group, other)
-    return None if details is None else _count(_get(details, name))
+def _either(get: Callable[[str], Any], name: str, other: str) -> Any:
+    found = get(name)
+    return found if found is not None else get(other)
 
 
 def _count(value: Any) -> int | None:

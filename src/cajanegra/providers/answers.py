@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from cajanegra.domain.call import ChatRequest
 from cajanegra.domain.failure import FailureKind
@@ -29,8 +30,7 @@ _OPENINGS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What an answer comes to, whether it came in one piece or streamed."""
 
     text: str
@@ -41,8 +41,7 @@ class Outcome:
     """Whether there is content that is neither text nor a tool call, such as audio."""
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(msgspec.Struct, frozen=True, gc=False):
     """An answer that may be handed out."""
 
     text: str
@@ -63,8 +62,8 @@ def check(outcome: Outcome, request: ChatRequest) -> Checked | Found:
         if _is_refusal(outcome.text):
             return FailureKind.REFUSAL, "the model answered that it will not help"
         return _checked_json(outcome, request) if wants_json(request) else Checked(outcome.text)
-    if outcome.other_content:
-        return Checked(outcome.text)
+    if outcome.other_content or request.begun:
+        return Checked(outcome.text)  # of an answer that is begun, there may be nothing left to say
     cut = outcome.finish_reason == "length"
     return FailureKind.INVALID_RESPONSE, (
         "the answer was cut at max_tokens before it had any text" if cut else "the answer is empty"

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from cajanegra.domain.call import Answer, ChatRequest, Chunk
+from cajanegra.domain.call import Answer, ChatRequest, Chunk, Operation
 from cajanegra.domain.failure import Failure, FailureKind, ProviderError
 from cajanegra.domain.response import answer_from
 from cajanegra.errors import SettingsError
@@ -39,6 +39,8 @@ class AnyLLM:
     Raises:
         SettingsError: any-llm or what it needs for the service is not installed, or it knows no such service.
     """
+
+    operations = frozenset({Operation.CHAT})
 
     def __init__(
         self, name: str, service: str, base_url: str | None, api_key: str | None, reader: FailureReader
@@ -87,7 +89,7 @@ class AnyLLM:
             async for data in chunks:
                 if chunk := state.take(data):
                     yield chunk
-        if not state.finish_reason:
+        if not state.has_ended:
             raise attempt.failed(FailureKind.STREAM_INTERRUPTED, "the stream ended without a finish reason")
 
     async def aclose(self) -> None:
@@ -174,7 +176,8 @@ def _checked(attempt: Attempt, body: dict[str, Any]) -> Answer:
     checked = attempt.require_content(
         Outcome(answer.text, answer.finish_reason, answer.tool_calls, refused, bool(message.get("audio")))
     )
-    return msgspec.structs.replace(answer, text=checked.text, repaired=checked.repaired)
+    wire = msgspec.json.encode(body) if attempt.request.raw and not checked.repaired else b""
+    return msgspec.structs.replace(answer, text=checked.text, repaired=checked.repaired, wire=wire)
 
 
 async def _close(source: Any) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from cajanegra.domain.call import ChatRequest
 from cajanegra.domain.failure import Failure, FailureKind, ProviderError
@@ -23,8 +25,7 @@ _DATE = re.compile(r"[A-Z][a-z]{2}[a-z]*,? ")
 """A date in HTTP begins with the day of the week."""
 
 
-@dataclass(slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, gc=False):
     """One request to one provider, as far as its failures need to know it."""
 
     provider: str

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from cajanegra.domain.call import Chunk, Usage
 from cajanegra.domain.response import usage_from
 from cajanegra.providers.answers import Outcome
 from cajanegra.providers.attempt import Attempt
 from cajanegra.providers.delivery import Delivery
+from cajanegra.providers.wire import event_of
 
 
 @dataclass(slots=True)
@@ -20,23 +23,44 @@ class ChatChunks:
     attempt: Attempt
     delivery: Delivery = field(init=False)
     finish_reason: str | None = None
+    """Of the first choice."""
     _refused: bool = False
     _other_content: bool = False
     _model_told: bool = False
     _calls: dict[Any, dict[str, str]] = field(default_factory=dict)
+    _others: dict[Any, bool] = field(default_factory=dict)
+    """Further choices (``n``), and whether they have ended."""
+    _held: list[bytes] = field(default_factory=list)
+    """Events that are not handed out yet."""
 
     def __post_init__(self) -> None:
         self.delivery = Delivery(self.attempt.request)
 
-    def take(self, data: Mapping[str, Any]) -> Chunk | None:
+    @property
+    def has_ended(self) -> bool:
+        """Whether every choice that has begun has ended."""
+        return self.finish_reason is not None and all(self._others.values())
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every choice that was asked for has ended."""
+        wanted = self.attempt.request.parameters.get("n")
+        return self.has_ended and (not isinstance(wanted, int) or len(self._others) + 1 >= wanted)
+
+    def take(self, data: Mapping[str, Any], event: bytes | None = None) -> Chunk | None:
         """The piece for the consumer, if a chunk has something for it.
+
+        Args:
+            data: the chunk.
+            event: the same as it came; default is to be written anew.
 
         Raises:
             ProviderError: the chunk ends an answer that is none.
         """
+        choices = _list(data.get("choices"))
         choice = first_choice(data)
-        delta = choice.get("delta")
-        delta = delta if isinstance(delta, dict) else {}
+        delta = _delta(choice)
+        others = len(choices) > bool(choice) and self._note_others(choices)
         text = _text(delta.get("content"))
         calls = [call for call in _list(delta.get("tool_calls")) if isinstance(call, dict)]
         finish_reason = _string(choice.get("finish_reason"))
@@ -49,9 +73,20 @@ class ChatChunks:
             said += self.delivery.finish(checked)
             repaired = checked.repaired
             self.finish_reason = finish_reason
-        if text and not said and not (finish_reason or usage or calls):
+        wire = b""
+        if self.attempt.request.raw:
+            self._hold(data, event)
+            if (
+                said
+                or calls
+                or self.finish_reason
+                or ((others or _says(delta)) and not self.delivery.withholds)
+            ):
+                wire = self._released(data, said if repaired and not self._others else None)
+        if text and not said and not (finish_reason or usage or calls or wire):
             return Chunk()  # a sign of life
-        return self._chunk(said, finish_reason, _string(data.get("model")), usage, calls, repaired=repaired)
+        model = _string(data.get("model"))
+        return self._chunk(said, finish_reason, model, usage, calls, wire, repaired=repaired)
 
     def _collect(self, delta: dict[str, Any], calls: list[dict[str, Any]]) -> None:
         self._refused = self._refused or bool(delta.get("refusal"))
@@ -63,6 +98,32 @@ class ChatChunks:
             whole = self._calls.setdefault(str(call.get("index", position)), {"name": "", "arguments": ""})
             for part in whole:
                 whole[part] += _string(function.get(part)) or ""
+
+    def _note_others(self, choices: list[Any]) -> bool:
+        """Whether another choice than the first says something."""
+        says = False
+        for choice in choices:
+            if isinstance(choice, dict) and (index := choice.get("index", 0)) != 0:
+                ends = bool(choice.get("finish_reason"))
+                self._others[index] = self._others.get(index, False) or ends
+                says = says or ends or _says(_delta(choice))
+        return says
+
+    def _hold(self, data: Mapping[str, Any], event: bytes | None) -> None:
+        """Keep an event for the consumer, who wants no usage that it did not ask for."""
+        asked = self.attempt.request.parameters.get("stream_options")
+        wants_usage = isinstance(asked, Mapping) and bool(asked.get("include_usage"))
+        if data.get("choices") or wants_usage or not data.get("usage"):
+            self._held.append(event_of(msgspec.json.encode(data) if event is None else event))
+
+    def _released(self, data: Mapping[str, Any], mended: str | None) -> bytes:
+        """The events that were held, or one that has the whole text where that was mended."""
+        held, self._held = b"".join(self._held), []
+        if mended is None:
+            return held
+        choice = first_choice(data)
+        delta = {"role": "assistant", **_delta(choice), "content": mended}
+        return event_of(msgspec.json.encode({**data, "choices": [{**choice, "delta": delta}]}))
 
     def _outcome(self, finish_reason: str) -> Outcome:
         calls = [{"function": function} for function in self._calls.values()]
@@ -76,13 +137,14 @@ class ChatChunks:
         model: str | None,
         usage: Usage | None,
         calls: list[dict[str, Any]],
+        wire: bytes,
         *,
         repaired: bool,
     ) -> Chunk | None:
-        if not (text or finish_reason or usage or calls):
+        if not (text or finish_reason or usage or calls or wire):
             return None
         told, self._model_told = self._model_told, True
-        return Chunk(text, finish_reason, None if told else model, usage, calls, repaired=repaired)
+        return Chunk(text, finish_reason, None if told else model, usage, calls, repaired=repaired, wire=wire)
 
 
 def first_choice(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,6 +153,16 @@ def first_choice(body: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(choice, dict) and choice.get("index", 0) == 0:
             return choice
     return {}
+
+
+def _delta(choice: Mapping[str, Any]) -> dict[str, Any]:
+    delta = choice.get("delta")
+    return delta if isinstance(delta, dict) else {}
+
+
+def _says(delta: Mapping[str, Any]) -> bool:
+    """Whether there is more in it than who speaks: text, reasoning, sound, or what nobody here knows."""
+    return any(value for name, value in delta.items() if name != "role")
 
 
 def _text(content: Any) -> str:

@@ -24,6 +24,11 @@ class Delivery:
         """All that has come."""
         return "".join(self._texts)
 
+    @property
+    def withholds(self) -> bool:
+        """Whether there is text that has not been handed out."""
+        return not self._open and bool(self._texts)
+
     def take(self, text: str) -> str:
         """The text that may be handed out, now that this has come too."""
         if text:

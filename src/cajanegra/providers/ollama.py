@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from cajanegra.domain.call import Answer, ChatRequest, Chunk, Usage
+from cajanegra.domain.call import Answer, ChatRequest, Chunk, Operation, Usage
 from cajanegra.domain.failure import FailureKind, ProviderError
 from cajanegra.domain.response import confidence_from
 from cajanegra.ports import FailureReader
+from cajanegra.providers import passing_on
 from cajanegra.providers.answers import Outcome
 from cajanegra.providers.attempt import Attempt
 from cajanegra.providers.delivery import Delivery
@@ -19,6 +21,8 @@ from cajanegra.providers.transport import StreamedResponse, Transport
 from cajanegra.providers.windows import looks_truncated
 
 _PATH = "/api/chat"
+_OPENAI = "/v1"
+"""Below it are embeddings, completions and responses in OpenAI's form."""
 
 
 class Ollama:
@@ -34,6 +38,8 @@ class Ollama:
     Raises:
         SettingsError: the URL or the key cannot be used.
     """
+
+    operations = frozenset(Operation)
 
     def __init__(
         self,
@@ -53,6 +59,9 @@ class Ollama:
 
     async def chat(self, request: ChatRequest, model: str, *, timeout: float) -> Answer:
         """Make one attempt; see ``ports.Provider``."""
+        if request.operation is not Operation.CHAT:
+            attempt = self._attempt(request, model)
+            return await passing_on.ask(self._transport, attempt, timeout=timeout, prefix=_OPENAI)
         attempt, payload = self._prepared(request, model, stream=False)
         response = await self._transport.post_json(_PATH, payload, timeout=timeout, model=model)
         attempt.require_success(response.status, response.headers, response.body)
@@ -76,6 +85,13 @@ class Ollama:
 
     async def stream(self, request: ChatRequest, model: str, *, timeout: float) -> AsyncGenerator[Chunk]:
         """Make one streamed attempt; see ``ports.Provider``."""
+        if request.operation is not Operation.CHAT:
+            attempt = self._attempt(request, model)
+            passed = passing_on.stream(self._transport, attempt, timeout=timeout, prefix=_OPENAI)
+            async with aclosing(passed):
+                async for piece_of_it in passed:
+                    yield piece_of_it
+            return
         attempt, payload = self._prepared(request, model, stream=True)
         state = _Reply(attempt, payload, Delivery(request))
         try:
@@ -100,8 +116,11 @@ class Ollama:
         """Close every connection."""
         await self._transport.aclose()
 
+    def _attempt(self, request: ChatRequest, model: str) -> Attempt:
+        return Attempt(self.name, model, request, self._transport.without_key, self._reader)
+
     def _prepared(self, request: ChatRequest, model: str, *, stream: bool) -> tuple[Attempt, dict[str, Any]]:
-        attempt = Attempt(self.name, model, request, self._transport.without_key, self._reader)
+        attempt = self._attempt(request, model)
         try:
             window = self._context_window
             most = window.get(model) if isinstance(window, Mapping) else window

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from cajanegra.domain.call import Answer, ChatRequest, Chunk
+from cajanegra.domain.call import Answer, ChatRequest, Chunk, Operation
 from cajanegra.domain.failure import FailureKind, ProviderError
 from cajanegra.domain.response import answer_from
 from cajanegra.ports import FailureReader
+from cajanegra.providers import passing_on
 from cajanegra.providers.answers import Outcome
 from cajanegra.providers.attempt import Attempt
 from cajanegra.providers.chat_chunks import ChatChunks, first_choice
 from cajanegra.providers.lines import ServerEvent, ServerEvents
 from cajanegra.providers.transport import StreamedResponse, Transport
+from cajanegra.providers.wire import joined
 
 _PATH = "/chat/completions"
 _DONE = b"[DONE]"
@@ -38,11 +40,14 @@ class OpenAICompatible:
         SettingsError: the URL or the key cannot be used.
     """
 
+    operations = frozenset(Operation)
+
     def __init__(self, name: str, base_url: str, api_key: str | None, reader: FailureReader) -> None:
         self.name = name
         self._reader = reader
         self._transport = Transport(name, base_url, api_key, reader)
-        self._stream_options: dict[str, Any] = {"stream_options": {"include_usage": True}}
+        self._tells_usage = True
+        """Whether it may be asked for the usage of a stream."""
 
     def __repr__(self) -> str:
         return f"OpenAICompatible({self.name!r})"
@@ -50,6 +55,8 @@ class OpenAICompatible:
     async def chat(self, request: ChatRequest, model: str, *, timeout: float) -> Answer:
         """Make one attempt; see ``ports.Provider``."""
         attempt = self._attempt(request, model)
+        if request.operation is not Operation.CHAT:
+            return await passing_on.ask(self._transport, attempt, timeout=timeout)
         response = await self._transport.post_json(
             _PATH, _payload(request, model), timeout=timeout, model=model
         )
@@ -71,14 +78,30 @@ class OpenAICompatible:
                 other_content=bool(message.get("audio") or message.get("function_call")),
             )
         )
-        return (
-            msgspec.structs.replace(answer, text=checked.text, repaired=True) if checked.repaired else answer
-        )
+        if checked.repaired:
+            return msgspec.structs.replace(answer, text=checked.text, repaired=True)
+        return msgspec.structs.replace(answer, wire=response.body) if request.raw else answer
 
-    async def stream(self, request: ChatRequest, model: str, *, timeout: float) -> AsyncGenerator[Chunk]:
+    def stream(self, request: ChatRequest, model: str, *, timeout: float) -> AsyncGenerator[Chunk]:
         """Make one streamed attempt; see ``ports.Provider``."""
         attempt = self._attempt(request, model)
-        payload = {**self._stream_options, **_payload(request, model), "stream": True}
+        if request.operation is not Operation.CHAT:
+            return passing_on.stream(self._transport, attempt, timeout=timeout)
+        return self._chat_chunks(attempt, timeout)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._transport.aclose()
+
+    async def _chat_chunks(self, attempt: Attempt, timeout: float) -> AsyncGenerator[Chunk]:
+        request, model = attempt.request, attempt.model
+        payload = {**_payload(request, model), "stream": True}
+        if self._tells_usage:
+            asked = request.parameters.get("stream_options")
+            payload["stream_options"] = {
+                **(asked if isinstance(asked, Mapping) else {}),
+                "include_usage": True,
+            }
         state = ChatChunks(attempt)
         done = False
         try:
@@ -87,27 +110,23 @@ class OpenAICompatible:
                 decoder = ServerEvents()
                 while not done:
                     piece = await response.piece()
-                    for event in decoder.feed(piece) if piece else decoder.close():
-                        done = done or event.data == _DONE
-                        if not done and (chunk := _take(state, event, response.headers)):
-                            yield chunk
+                    events = decoder.feed(piece) if piece else decoder.close()
+                    done = any(event.data == _DONE for event in events)
+                    for chunk in _chunks(state, events, response.headers):
+                        yield chunk
                     if not piece:
                         break
-                    if state.finish_reason:
+                    if state.is_whole:
                         response.hurry(_AFTER_FINISH_SECONDS)
                 await response.drain()
-            if not state.finish_reason:
+            if not state.has_ended:
                 raise attempt.failed(
                     FailureKind.STREAM_INTERRUPTED, "the stream ended without a finish reason"
                 )
         except ProviderError as error:
-            if not state.finish_reason:
+            if not state.has_ended:
                 error.partial_text = state.delivery.text
                 raise
-
-    async def aclose(self) -> None:
-        """Close every connection."""
-        await self._transport.aclose()
 
     def _attempt(self, request: ChatRequest, model: str) -> Attempt:
         return Attempt(self.name, model, request, self._transport.without_key, self._reader)
@@ -119,12 +138,40 @@ class OpenAICompatible:
             return
         body = await response.read()
         if b"stream_options" in body:
-            self._stream_options = {}  # it knows no such thing: the next attempt does not ask for it
+            self._tells_usage = False  # it knows no such thing: the next attempt does not ask for it
         attempt.require_success(response.status, response.headers, body)
         answer = attempt.decoded(body, "the stream")
         if answer.get("error"):
             raise attempt.reported(answer, response.headers)
         raise attempt.failed(FailureKind.INVALID_RESPONSE, "the answer is not a stream, which was asked for")
+
+
+def _chunks(state: ChatChunks, events: Sequence[ServerEvent], headers: Mapping[str, str]) -> Iterator[Chunk]:
+    """The chunks for the consumer; those that are passed on as they came in one.
+
+    Raises:
+        ProviderError: as ``_take``, after what came before.
+    """
+    together: list[Chunk] = []
+    failed = None
+    for event in events:
+        if event.data == _DONE:
+            break
+        try:
+            chunk = _take(state, event, headers)
+        except ProviderError as error:
+            failed = error
+            break
+        if chunk is None:
+            continue
+        if state.attempt.request.raw:
+            together.append(chunk)
+        else:
+            yield chunk
+    if together:
+        yield joined(together)
+    if failed is not None:
+        raise failed
 
 
 def _take(state: ChatChunks, event: ServerEvent, headers: Mapping[str, str]) -> Chunk | None:
@@ -136,7 +183,7 @@ def _take(state: ChatChunks, event: ServerEvent, headers: Mapping[str, str]) -> 
     data = state.attempt.decoded(event.data, "a chunk of the stream")
     if event.name == "error" or data.get("error") or data.get("object") == "error":
         raise state.attempt.reported(data, headers)
-    return state.take(data)
+    return state.take(data, event.data)
 
 
 def _payload(request: ChatRequest, model: str) -> dict[str, Any]:

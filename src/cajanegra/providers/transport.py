@@ -11,7 +11,7 @@ import ssl
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,6 +21,7 @@ from yarl import URL
 
 from cajanegra.domain.failure import Failure, FailureKind, ProviderError
 from cajanegra.errors import SettingsError
+from cajanegra.patience import Patience
 from cajanegra.ports import FailureReader
 from cajanegra.providers.sessions import sessions
 
@@ -30,9 +31,8 @@ MAX_ANSWER_BYTES = 32 * 1024 * 1024
 _DRAIN_SECONDS = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
-    """An answer as it came; header names are lower case."""
+class Response(msgspec.Struct, frozen=True, gc=False):
+    """An answer as it came; the case of header names does not matter."""
 
     status: int
     headers: Mapping[str, str]
@@ -40,17 +40,24 @@ class Response:
 
 
 class StreamedResponse:
-    """An answer whose body is still coming; header names are lower case."""
+    """An answer whose body is still coming; the case of header names does not matter."""
 
     def __init__(
         self, response: aiohttp.ClientResponse, deadline: float, fail: Callable[[Exception], ProviderError]
     ) -> None:
         self.status = response.status
-        self.headers = _lower(response.headers)
+        self.headers = response.headers
+        self._response = response
         self._content = response.content
         self._deadline = deadline
         self._fail = fail
         self._bytes = 0
+        self._patience = Patience()
+
+    def close(self) -> None:
+        """Give the connection back, if the whole body was read, or else close it."""
+        self._patience.close()
+        self._response.close()
 
     def hurry(self, seconds: float) -> None:
         """Allow at most so many more seconds for the rest of the body."""
@@ -63,7 +70,7 @@ class StreamedResponse:
             ProviderError: the connection broke, the time is over, or the body is too long.
         """
         try:
-            async with asyncio.timeout_at(self._deadline):
+            with self._patience.until(self._deadline):
                 piece = await self._content.readany()
             self._count(piece)
         except Exception as error:  # noqa: BLE001 - whatever it is becomes a failure with its kind
@@ -95,7 +102,7 @@ class StreamedResponse:
                 body = content.read_nowait()
                 self._count(body)
             else:
-                async with asyncio.timeout_at(self._deadline):
+                with self._patience.until(self._deadline):
                     body = await self._rest()
         except Exception as error:  # noqa: BLE001 - whatever it is becomes a failure with its kind
             failed = self._broken(error)
@@ -166,8 +173,11 @@ class Transport:
         Raises:
             ProviderError: no complete answer came in time.
         """
-        async with self.stream_json(path, payload, timeout=timeout, model=model) as response:
+        response = await self._sent(path, payload, timeout, model)
+        try:
             return Response(response.status, response.headers, await response.read())
+        finally:
+            response.close()
 
     @asynccontextmanager
     async def stream_json(
@@ -180,6 +190,26 @@ class Transport:
         Raises:
             ProviderError: no head came in time; ``StreamedResponse`` raises the same for the body.
         """
+        response = await self._sent(path, payload, timeout, model)
+        try:
+            yield response
+        finally:
+            response.close()
+
+    def without_key(self, text: str) -> str:
+        """The text without this provider's key, should the provider have repeated it."""
+        return text.replace(self._key, "[key]") if self._key else text
+
+    async def aclose(self) -> None:
+        """Close every connection, those of other running loops included."""
+        await self._sessions.aclose()
+
+    async def _sent(self, path: str, payload: Any, timeout: float, model: str | None) -> StreamedResponse:
+        """Send JSON, and wait for the head of the answer; whoever gets it closes it.
+
+        Raises:
+            ProviderError: no head came in time.
+        """
         begin = asyncio.get_running_loop().time()
         deadline = begin + timeout
 
@@ -188,7 +218,6 @@ class Transport:
             seconds = asyncio.get_running_loop().time() - begin
             return ProviderError(self._failure(error, model, seconds))
 
-        response, failed = None, None
         try:
             body = _encode(payload)
             session = await self._sessions.here()
@@ -202,20 +231,9 @@ class Transport:
                 )
         except Exception as error:  # noqa: BLE001 - whatever it is becomes a failure with its kind
             failed = fail(error)
-        if response is None:
-            raise failed or AssertionError("neither answered nor failed")
-        try:
-            yield StreamedResponse(response, deadline, fail)
-        finally:
-            response.close()  # a fully read connection is back in the pool by now; any other one is closed
-
-    def without_key(self, text: str) -> str:
-        """The text without this provider's key, should the provider have repeated it."""
-        return text.replace(self._key, "[key]") if self._key else text
-
-    async def aclose(self) -> None:
-        """Close every connection, those of other running loops included."""
-        await self._sessions.aclose()
+        else:
+            return StreamedResponse(response, deadline, fail)
+        raise failed
 
     def _url(self, path: str) -> URL:
         url = self._urls.get(path)
@@ -264,10 +282,6 @@ def _encode(payload: Any) -> bytes:
         return json.dumps(payload).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise _UnsendableError(f"the request cannot be written as JSON: {error}") from None
-
-
-def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
 
 
 def _checked_url(provider: str, base_url: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from cajanegra.domain.events import Begin, Carried, Event, Feedback, Finish, Step, Trigger
+from cajanegra.domain.events import Begin, Carried, Event, Feedback, Finish, Recorded, Step, Trigger
 from cajanegra.domain.failure import FailureKind
 from cajanegra.domain.record import (
     COPIED,
@@ -24,8 +24,8 @@ from cajanegra.domain.redactor import Redactor
 from cajanegra.ports import Patterns
 
 MAX_OPEN_CALLS = 100_000
-MAX_ENDED = 20_000
-"""Calls whose end is remembered, for when one is noted again in the moment in which it ends."""
+MAX_ENDED = 10_000
+"""Calls, and at most twice as many, whose end is remembered, for when one is noted again as it ends."""
 _NOTHING: Mapping[str, Any] = {}
 """Shared by all calls without metadata: what the garbage collector need not look at costs nothing."""
 _LAST_SECOND = 253_402_300_799
@@ -63,7 +63,8 @@ class Assembler:
         self._redactor = redactor or Redactor()
         self._content: Callable[[Any], Any] = self._redactor.content if redacted_content else _as_it_is
         self._open: dict[str, _OpenCall] = {}
-        self._ended: dict[str, None] = {}
+        self._ended: set[str] = set()
+        self._ended_before: set[str] = set()
         self._early: dict[str, list[tuple[int, Step | Finish]]] = {}
 
     @property
@@ -84,6 +85,8 @@ class Assembler:
             return self._go_on(event, position)
         if isinstance(event, Carried):
             return self._carried(event, position)
+        if isinstance(event, Recorded):
+            return [msgspec.structs.replace(event.record, position=position)]
         if isinstance(event, Feedback):
             at = _time(event.at)
             return [
@@ -131,14 +134,14 @@ class Assembler:
             call.steps = [*call.steps, event]
             return ()
         del self._open[event.call]
-        self._ended[event.call] = None
-        if len(self._ended) > MAX_ENDED:
-            del self._ended[next(iter(self._ended))]
+        self._ended.add(event.call)
+        if len(self._ended) >= MAX_ENDED:
+            self._ended, self._ended_before = set(), self._ended
         return [self._record(call, event, position)]
 
     def _carried(self, event: Carried, position: int) -> Sequence[Record]:
         key = event.begin.call
-        if key in self._ended:  # it ended while it was being noted again
+        if key in self._ended or key in self._ended_before:  # it ended while it was being noted again
             return ()
         if known := self._open.pop(key, None):
             self._open[key] = _OpenCall(event.begin, position, known.steps)
@@ -221,6 +224,8 @@ class Assembler:
             _time(at),
             pattern.probable_cause,
             pattern.suggested_action,
+            trigger.provider,
+            trigger.model,
         )
 
 

@@ -192,7 +192,7 @@ class Drainer:
             try:
                 size += path.stat().st_size
                 for found in read_segment(path):
-                    events += not isinstance(found, Damage) and found[0] > state.done
+                    events += sum(not isinstance(one, Damage) and one[0] > state.done for one in found)
             except (OSError, UnreadableError):  # gone meanwhile, or damaged: draining will tell
                 continue
         return TrackReport(

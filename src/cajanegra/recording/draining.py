@@ -31,6 +31,11 @@ BATCH_BYTES = 2**23
 CARRY_AFTER = 4
 """Segments after which a call that is still open is noted again, so that its own can be given back."""
 
+_PLACE = 0xFFFF_FFFF
+"""The part of a position that is a place in its segment."""
+_Chunk = tuple[list[Record], int]
+"""Records, and the bytes of the events that they were made of."""
+
 
 @dataclass(slots=True)
 class Counts:
@@ -69,7 +74,7 @@ class OwnTrack:
             before = self._reader.position
             if not (entries := self._reader.take(piece)):
                 break
-            size += max(self._reader.position - before, 0) & 0xFFFF_FFFF
+            size += max(self._reader.position - before, 0) & _PLACE
             chunk = assembled(self._assembler, entries, self.counts)
             events += len(entries)
             records += len(chunk)
@@ -147,7 +152,7 @@ class Orphans:
         damaged: dict[Path, str] = {}
         chunks = self._chunks(track, assembler, damaged)
         for first in chunks:
-            self._pipeline.send(track.name, _up_to(BATCH, itertools.chain([first], chunks)), _nothing)
+            self._pipeline.send(track.name, _one_batch(itertools.chain([first], chunks)), _nothing)
             if self._pipeline.stopped:
                 return
             yield
@@ -157,32 +162,33 @@ class Orphans:
         if finished.is_set():
             self._clear(track, damaged)
 
-    def _chunks(self, track: Track, assembler: Assembler, damaged: dict[Path, str]) -> Iterator[list[Record]]:
+    def _chunks(self, track: Track, assembler: Assembler, damaged: dict[Path, str]) -> Iterator[_Chunk]:
         """The records of a track; at last those of the calls that it leaves open."""
         for path in track.segments():
+            begin = 0
             try:
                 for entries in self._entries(path, damaged):
-                    yield assembled(assembler, entries, self.counts)
+                    end = entries[-1][0] & _PLACE if entries else begin
+                    yield assembled(assembler, entries, self.counts), end - begin
+                    begin = end
             except UnreadableError as error:
                 damaged[path] = str(error)
         open_calls: Iterator[Record] = assembler.interrupt_all(self._clock())
         while interrupted := [*itertools.islice(open_calls, self._pipeline.piece)]:
-            yield interrupted
+            yield interrupted, 0
 
     def _entries(self, path: Path, damaged: dict[Path, str]) -> Iterator[list[Entry]]:
-        entries: list[Entry] = []
-        for found in read_segment(path):
-            if isinstance(found, Damage):
-                damaged[path] = f"bytes {found.start} to {found.end} are no events"
-                self.counts.unreadable += 1
-                continue
-            if found[1] is None:
-                damaged[path] = "an event is of a kind that this version does not know"
-            entries.append(found)
-            if len(entries) >= self._pipeline.piece:
-                yield entries
-                entries = []
-        yield entries
+        for found in read_segment(path, self._pipeline.piece):
+            entries: list[Entry] = []
+            for one in found:
+                if isinstance(one, Damage):
+                    damaged[path] = f"bytes {one.start} to {one.end} are no events"
+                    self.counts.unreadable += 1
+                    continue
+                if one[1] is None:
+                    damaged[path] = "an event is of a kind that this version does not know"
+                entries.append(one)
+            yield entries
 
     def _clear(self, track: Track, damaged: dict[Path, str]) -> None:
         for path in track.segments():
@@ -213,13 +219,14 @@ def assembled(assembler: Assembler, entries: list[Entry], counts: Counts) -> lis
     return records
 
 
-def _up_to(most: int, chunks: Iterator[list[Record]]) -> Iterator[list[Record]]:
-    """Chunks until there are so many records."""
-    records = 0
-    for chunk in chunks:
+def _one_batch(chunks: Iterator[_Chunk]) -> Iterator[list[Record]]:
+    """Chunks for one transaction."""
+    records = size = 0
+    for chunk, bytes_read in chunks:
         yield chunk
         records += len(chunk)
-        if records >= most:
+        size += bytes_read
+        if records >= BATCH or size >= BATCH_BYTES:
             return
 
 

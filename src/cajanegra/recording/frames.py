@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -30,12 +31,14 @@ HEADER_SIZE = _HEADER.size
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Event).decode
+_decode_array = msgspec.msgpack.Decoder(list[Event]).decode
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _pack = _HEADER.pack
 _unpack = _HEADER.unpack_from
 
 
 class UnreadableError(ValueError):
-    """A frame is whole, and what it holds is no event that this version knows."""
+    """A file is no segment of this version."""
 
 
 Frame = tuple[bytes, int]
@@ -60,16 +63,24 @@ def frame(event: Event) -> bytes:
     return _pack(MARK, len(payload), crc32(payload)) + payload
 
 
-def decode(payload: bytes) -> Event:
-    """The event in a payload.
+def decode(payloads: Sequence[bytes]) -> list[Event | None]:
+    """The events in payloads; ``None`` for what is no event that this version knows."""
+    try:
+        return [*_decode_array(_array_of(payloads))]
+    except _UNREADABLE:
+        return [_decoded(payload) for payload in payloads]
 
-    Raises:
-        UnreadableError: it is none.
-    """
+
+def _array_of(payloads: Sequence[bytes]) -> bytes:
+    """One MessagePack array of them (its specification, "array 32")."""
+    return b"".join((b"\xdd", len(payloads).to_bytes(4), *payloads))
+
+
+def _decoded(payload: bytes) -> Event | None:
     try:
         event: Event = _decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UnreadableError(str(error)) from None
+    except _UNREADABLE:
+        return None
     return event
 
 

@@ -2,10 +2,15 @@
 
 The child would inherit the locks of the modules that are being imported, without the thread that holds them,
 and would wait for good as soon as it imports one of them itself.
+
+Hooks of before a fork run in the reverse order of registration. ``logging`` takes its lock in one; it is
+imported here so that its hook is older and runs after ours. The other way round, the import for which a fork
+waits would itself wait for that lock, as soon as a module asks for its logger.
 """
 
 from __future__ import annotations
 
+import logging  # noqa: F401 - for the order of the hooks
 import os
 import threading
 

@@ -45,6 +45,12 @@ class Pace:
         if self._timer() - self._since >= PIECE and not self._urgent():
             self.give_way()
 
+    def briefly(self) -> None:
+        """Give way without a rest, if it is time to: somebody may wait for what is being done."""
+        if self._timer() - self._since >= PIECE and not self._urgent():
+            self._sleep(TURN)
+            self._since = self._timer()
+
     @property
     def is_urgent(self) -> bool:
         """Whether the work cannot wait for a quieter moment."""

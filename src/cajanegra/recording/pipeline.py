@@ -1,7 +1,7 @@
 """From records to rows, in order: prepared in small pieces on one thread, and written on another.
 
-So nobody waits for the database but the thread that writes. Where the work is urgent one thread does both: it
-sends each piece as soon as it is ready, and the database works on it while the next is read.
+So nobody waits for the database but the thread that writes. Where the work is urgent each piece goes to the
+database as soon as it is ready, while the next is read; else a transaction begins when all of it is there.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ logger = logging.getLogger("cajanegra")
 
 PIECE = 48
 """Events read, and the records of them prepared, at once: about a third of a millisecond of work."""
-URGENT_PIECE = 500
+URGENT_PIECE = 250
 """The same where nobody else is to be considered."""
 
 
@@ -50,35 +50,29 @@ class Pipeline:
         """Whether it has given up: nothing more is written."""
         self._open_store = open_store
         self._pace = pace
+        self._beside = Pace(lambda: pace.is_urgent)
+        """Of the thread that writes."""
         self._store: CallStore | None = None
         self._work: queue.Queue[_Work | None] = queue.Queue(1)
         self._thread: threading.Thread | None = None
 
-    def send(
-        self,
-        track: str,
-        chunks: Iterable[Sequence[Record]],
-        done: Callable[[], None],
-        *,
-        urgent: bool | None = None,
-    ) -> None:
-        """Write records of a track in one transaction.
+    def send(self, track: str, chunks: Iterable[Sequence[Record]], done: Callable[[], None]) -> None:
+        """Write records of a track in one transaction, on another thread.
 
-        Waits while two batches are on their way. When the pipeline has given up, ``done`` is not called.
+        Takes all chunks before it returns. Waits while two batches are on their way. When the pipeline has
+        given up, ``done`` is not called.
 
         Args:
             track: whose records they are.
-            chunks: the records; where it is urgent they are taken while the database works.
+            chunks: the records.
             done: called when these and all before are in the database, or in quarantine.
-            urgent: written on this thread, before it returns; by default as ``is_urgent`` says.
         """
         if self.stopped:
             return
         coming = (chunk for chunk in chunks if chunk)
         first = next(coming, None)
         if first is None:
-            if self._thread is not None:
-                self.settle()
+            self.settle()
             if not self.stopped:
                 done()
             return
@@ -86,11 +80,8 @@ class Pipeline:
         if store is None:
             return
         parts = self._parts(store, itertools.chain([first], coming))
-        if self.is_urgent if urgent is None else urgent:
-            self.settle()
-            self._deliver(_Work(store, parts, track, done))
-        elif self._started():
-            self._work.put(_Work(store, iter([*parts]), track, done))
+        if self._started():
+            self._hand_over(store, parts, track, done)
         else:  # the interpreter is about to end
             self._deliver(_Work(store, parts, track, done))
 
@@ -115,7 +106,8 @@ class Pipeline:
 
     def settle(self) -> None:
         """Wait until everything that was sent is written or given up."""
-        self._work.join()
+        if self._thread is not None:
+            self._work.join()
 
     def close(self) -> None:
         """Settle, and give back every connection."""
@@ -124,6 +116,20 @@ class Pipeline:
             self._thread.join()
         elif self._store is not None:
             self._store.close()
+
+    def _hand_over(
+        self, store: CallStore, parts: Iterator[Prepared], track: str, done: Callable[[], None]
+    ) -> None:
+        if not self.is_urgent:
+            self._work.put(_Work(store, iter([*parts]), track, done))
+            return
+        ready: queue.SimpleQueue[Prepared | None] = queue.SimpleQueue()
+        self._work.put(_Work(store, iter(ready.get, None), track, done))
+        try:
+            for part in parts:
+                ready.put(part)
+        finally:
+            ready.put(None)
 
     def _opened(self) -> CallStore | None:
         wait = FIRST_WAIT
@@ -179,5 +185,6 @@ class Pipeline:
     def _deliver(self, work: _Work) -> None:
         if not self.stopped and self.delivery.deliver(work.store, work.parts, work.track):
             work.done()
+            work.store.catch_up(self._beside)
         else:
             self.stopped = True

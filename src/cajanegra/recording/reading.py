@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from cajanegra.domain.events import Event
 from cajanegra.recording import segment
@@ -39,7 +38,7 @@ class SpoolReader:
         while current := self._current():
             sealed = current.sealed  # asked first: what is sealed before it is read is read to its end
             found = frames(current.data, self._place, current.size, most=most - len(entries), growing=True)
-            _decode_into(entries, found, current.number)
+            entries += _decoded(found, current.number)  # type: ignore[arg-type]  # no damage while it grows
             if found:
                 self._place = found[-1][1]
             if len(entries) >= most or not sealed or not self._go_on():
@@ -61,8 +60,8 @@ class SpoolReader:
         return True
 
 
-def read_segment(path: Path) -> Iterator[Entry | Damage]:
-    """The events of a segment whose owner is dead, and the damage between them.
+def read_segment(path: Path, most: int = _AT_ONCE) -> Iterator[list[Entry | Damage]]:
+    """The events of a segment whose owner is dead, and the damage between them; up to so many at once.
 
     Raises:
         OSError: the file cannot be read.
@@ -75,21 +74,20 @@ def read_segment(path: Path) -> Iterator[Entry | Damage]:
     if data[: segment.START] != segment.MAGIC:
         raise UnreadableError("it does not begin as a segment of this version does")
     place = segment.START
-    while found := frames(data, place, len(data), most=_AT_ONCE):
+    while found := frames(data, place, len(data), most=most):
         place = found[-1][1]
-        entries: list[Entry | Damage] = []
-        _decode_into(entries, found, number)
-        yield from entries
+        yield _decoded(found, number)
 
 
-def _decode_into(entries: Any, found: list[Frame | Damage], number: int) -> None:
+def _decoded(found: list[Frame | Damage], number: int) -> list[Entry | Damage]:
     before = number << 32
-    for one in found:
-        if type(one) is Damage:
-            entries.append(one)
-            continue
-        payload, end = one
-        try:
-            entries.append((before | end, decode(payload)))  # type: ignore[arg-type]  # a frame's first is bytes
-        except UnreadableError:
-            entries.append((before | end, None))
+    whole = [one for one in found if type(one) is not Damage]
+    events = decode([payload for payload, _end in whole])  # type: ignore[misc]  # a frame's first is bytes
+    entries: list[Entry | Damage] = [
+        (before | end, event) for (_payload, end), event in zip(whole, events, strict=True)
+    ]
+    if len(whole) < len(found):
+        for place, one in enumerate(found):
+            if type(one) is Damage:
+                entries.insert(place, one)
+    return entries

@@ -12,8 +12,9 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from cajanegra.domain.call import Message, prompt_hash, prompt_text
-from cajanegra.domain.events import Begin, Feedback
+from cajanegra.domain.events import Begin, Feedback, Recorded
 from cajanegra.domain.ids import uuid7
+from cajanegra.domain.record import CallRecord
 from cajanegra.ports import FailureReader
 from cajanegra.recording import plain
 from cajanegra.recording.desk import Desk
@@ -125,9 +126,13 @@ class Recorder:
         *,
         tenant_id: str | None = None,
         correction: str | None = None,
-    ) -> None:
-        """Write down what a person thought of an answer: ``thumbs_up``, ``thumbs_down``, another word."""
-        self._append(
+    ) -> bool:
+        """Write down what a person thought of an answer: ``thumbs_up``, ``thumbs_down``, another word.
+
+        Returns:
+            Whether it is kept.
+        """
+        return self._append(
             Feedback(
                 self.desk.clock(),
                 plain.text(request_id) or "",
@@ -136,6 +141,15 @@ class Recorder:
                 plain.text(correction),
             )
         )
+
+    def take(self, record: CallRecord) -> bool:
+        """Write down a whole call that somebody else recorded; whether it is kept."""
+        return self._append(Recorded(record))
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether what is kept outlives this process; else only ``flush`` brings it into safety."""
+        return self._writer.spool.durable
 
     @property
     def stats(self) -> WriterStats:
@@ -179,7 +193,7 @@ class Recorder:
     ) -> None:
         self.close()
 
-    def _append(self, event: Begin | Feedback) -> bool:
+    def _append(self, event: Begin | Feedback | Recorded) -> bool:
         try:
             return self.desk.sink.append(event)
         except Exception as error:  # noqa: BLE001 - the promise of the recorder

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
+from cajanegra.domain.record import Record
 from cajanegra.ports import CallStore
 from cajanegra.recording.assembler import Assembler
 from cajanegra.recording.delivery import Delivery
@@ -21,7 +23,7 @@ from cajanegra.recording.throttle import Throttle
 
 logger = logging.getLogger("cajanegra")
 
-SCHEDULE_DELAY = 0.1
+SCHEDULE_DELAY = 0.2
 """Seconds in which events gather before they are taken: how late a row is when all is well."""
 ADOPT_EVERY = 5.0
 """Seconds between two looks for the tracks of dead processes."""
@@ -51,6 +53,16 @@ class WriterStats:
     """Records that were refused and are not in quarantine either, and events that could not be read."""
 
 
+class Companion(Protocol):
+    """Something that works beside a writer, on a thread of its own."""
+
+    def start(self) -> None:
+        """Begin; called once, and never raises."""
+
+    def close(self) -> None:
+        """End within two seconds."""
+
+
 class Writer:
     """Drains a spool, which is a ``ports.EventSink``, and the spools of dead processes.
 
@@ -62,6 +74,7 @@ class Writer:
         open_store: opens the store, in the writer's thread; tried again when it raises.
         new_assembler: makes records of the events of one track.
         sync: whether the spool is brought to the disk every second.
+        beside: works as long as this writer does; started with its thread.
         wait: waits between two tries of a store that is away; by default until the time has passed or
             somebody flushes or closes.
         clock: seconds since the Unix epoch.
@@ -74,6 +87,7 @@ class Writer:
         new_assembler: Callable[[], Assembler],
         *,
         sync: bool = False,
+        beside: Companion | None = None,
         wait: Callable[[float], object] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -90,6 +104,7 @@ class Writer:
         self._clock = clock
         self._sync_every = SYNC_EVERY if sync else ADOPT_EVERY
         self._syncs = sync
+        self._beside = beside
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         spool.on_append = self._rouse
@@ -138,6 +153,8 @@ class Writer:
         self.spool.close()  # first: what is appended until then is to be read
         self._closed = True
         self._rush()
+        if self._beside is not None:
+            self._beside.close()
         thread = self._thread
         if thread is None:
             if self.spool.segments:  # no thread could be started
@@ -183,6 +200,8 @@ class Writer:
             self.spool.on_append = self._rouse  # the next event tries again, and so does the end
         else:
             self._thread = thread
+            if self._beside is not None:
+                self._beside.start()
 
     def _run(self) -> None:
         self._wait(SCHEDULE_DELAY)
@@ -224,14 +243,9 @@ class Writer:
     def _drain_own(self) -> None:
         self.spool.prepare()
         while not self._pipeline.stopped:
-            batch = self._own.batch(self._pipeline.piece)
-            # Asked once: what is written later is not to be noted by how far the reader is then.
-            if self._pipeline.is_urgent:
-                self._pipeline.send(self._name, batch, self._note_reached, urgent=True)
-            else:
-                chunks = [*batch]
-                done = partial(self._note_done, *self._own.reached())
-                self._pipeline.send(self._name, chunks, done, urgent=False)
+            reached: list[Position] = []
+            done = partial(self._note_done, reached)
+            self._pipeline.send(self._name, self._batch(reached), done)
             self.spool.prepare()
             if self._own.has_caught_up:
                 break
@@ -265,10 +279,13 @@ class Writer:
         self._pipeline.close()
         self.spool.on_append = self._rouse  # so that whoever comes too late is told
 
-    def _note_reached(self) -> None:
-        self._note_done(*self._own.reached())
+    def _batch(self, reached: list[Position]) -> Iterator[list[Record]]:
+        """The records of one transaction; notes how far they reach, before the next are read."""
+        yield from self._own.batch(self._pipeline.piece)
+        reached += self._own.reached()
 
-    def _note_done(self, position: Position, needed: int) -> None:
+    def _note_done(self, reached: list[Position]) -> None:
+        position, needed = reached
         if self.spool.track is not None:
             self.spool.track.note_done(position)
         self.spool.give_back(needed)

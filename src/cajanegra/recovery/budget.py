@@ -53,6 +53,13 @@ class RetryBudget:
         else:
             self._spent[key] = (spent - REFUND, self._clock())
 
+    def left(self) -> list[tuple[str, str | None, float]]:
+        """Of each bucket that is not full: account, tenant, and the share that is left (0 to 1)."""
+        if not self._size:
+            return []
+        shares = [(*key, 1.0 - self._now(key) / self._size) for key in self._spent]
+        return [one for one in shares if one[2] < 1.0]
+
     def _now(self, key: tuple[str, str | None]) -> float:
         """Tokens that are missing from a bucket."""
         spent, at = self._spent.get(key, (0.0, 0.0))

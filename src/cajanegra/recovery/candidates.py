@@ -6,7 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from cajanegra.domain.call import ChatRequest
+from cajanegra.domain.failure import Failure, FailureKind
+from cajanegra.domain.moves import is_repeatable
+from cajanegra.recovery.backoff import backoff
+from cajanegra.recovery.continuation import going_on
 from cajanegra.recovery.health import Health
 from cajanegra.recovery.simplify import characters_of, fit, fits
 from cajanegra.recovery.target import Target
@@ -15,40 +21,24 @@ ERROR_OF_ESTIMATE = 1.5
 """How many times too many the estimated tokens of a prompt may be."""
 
 
-class Candidate:
+class Candidate(msgspec.Struct, gc=False):
     """What is known of a target in this call."""
 
-    __slots__ = (
-        "_characters",
-        "attempts",
-        "backed_off",
-        "changed",
-        "failures",
-        "hopeless",
-        "not_before",
-        "request",
-        "retries",
-        "simplifications",
-        "target",
-        "timeouts",
-    )
-
-    def __init__(self, target: Target, request: ChatRequest) -> None:
-        self.target = target
-        self.request = request
-        self.changed: Mapping[str, Any] = {}
-        """What was left out of the request so that it fits."""
-        self.attempts = 0
-        self.failures = 0
-        self.timeouts = 0
-        self.retries = 0
-        self.simplifications = 0
-        self.backed_off = 0.0
-        """Seconds of the last wait of our own choosing."""
-        self.not_before = -math.inf
-        """Clock time before which this call does not repeat its request."""
-        self.hopeless = False
-        self._characters: int | None = None
+    target: Target
+    request: ChatRequest
+    changed: Mapping[str, Any] = {}
+    """What was left out of the request so that it fits."""
+    attempts: int = 0
+    failures: int = 0
+    timeouts: int = 0
+    retries: int = 0
+    simplifications: int = 0
+    backed_off: float = 0.0
+    """Seconds of the last wait of our own choosing."""
+    not_before: float = -math.inf
+    """Clock time before which this call does not repeat its request."""
+    hopeless: bool = False
+    _characters: int | None = None
 
     @property
     def characters(self) -> int:
@@ -60,6 +50,22 @@ class Candidate:
     def change(self, request: ChatRequest, changed: Mapping[str, Any]) -> None:
         """Send a request from which something was left out."""
         self.request, self.changed, self._characters = request, changed, None
+
+    def failed(self, failure: Failure, now: float, chance: float) -> None:
+        """An attempt failed: whether and when this call may repeat it.
+
+        Args:
+            failure: how.
+            now: the clock's time.
+            chance: a random number in [0, 1).
+        """
+        wait = backoff(self.failures, failure.retry_after, chance, self.backed_off)
+        if failure.retry_after is None:
+            self.backed_off = wait
+        self.failures += 1
+        self.timeouts += failure.kind is FailureKind.TIMEOUT
+        self.not_before = now + wait
+        self.hopeless = not is_repeatable(failure)
 
     def simplify(self, request: ChatRequest) -> None:
         """Go on with a smaller request, which starts anew."""
@@ -82,10 +88,11 @@ class Candidates:
 
     def __init__(self, request: ChatRequest, targets: Sequence[Target], health: Health) -> None:
         self.all = [Candidate(target, request) for target in targets]
-        self.hesitation = 0.0
-        """Seconds for which a probe is left to calls that have more attempts left than this one."""
+        self.place = health.lines.place()
+        """Where the call stands among all that wait."""
         self._request = request
         self._health = health
+        self._added: dict[tuple[str, str], Candidate] = {}
 
     def window(self, target: Target) -> int | None:
         """Tokens that a target can hold, as far as anybody knows."""
@@ -107,22 +114,45 @@ class Candidates:
             viable.sort(key=lambda one: -(self.window(one.target) or 0))
         return self._soonest(viable, urgent=urgent)
 
-    def best_other(
-        self, now: Candidate, most_retries: int, *, urgent: bool
-    ) -> tuple[Candidate, float] | None:
-        """The target to fall back to, and in how many seconds: one not asked yet, if it may be asked now."""
+    def others(
+        self,
+        now: Candidate,
+        among: Sequence[Candidate],
+        most_retries: int,
+        *,
+        within: float,
+        urgent: bool,
+    ) -> list[tuple[Candidate, float]]:
+        """The targets to fall back to, and in how many seconds, best first.
+
+        Who was not asked yet and may be asked now goes before all others; who has to wait for longer than
+        ``within`` seconds comes last, behind one that is being tried.
+        """
         others = [
             one
-            for one in self.all
+            for one in among
             if one is not now and not one.hopeless and (not one.attempts or one.retries < most_retries)
         ]
         others = [one for one in others if one.attempts or self._prepare(one) or self._might_hold(one)]
         waits = [(one, self._wait(one, urgent=urgent)) for one in others]
-        return min(
+        return sorted(
             waits,
-            key=lambda item: (item[1] > 0, item[0].attempts > 0, not self._holds(item[0].target), item[1]),
-            default=None,
+            key=lambda item: (
+                within <= item[1] < math.inf,
+                item[1] > 0,
+                item[0].attempts > 0,
+                not self._holds(item[0].target),
+                item[1],
+            ),
         )
+
+    def named(self, provider: str, target: Target | None) -> list[Candidate]:
+        """Who is meant by a provider's name, or by a model of it that the call would not ask by itself."""
+        served = [one for one in self.all if one.target.provider.name == provider]
+        if target is None or not served:  # whoever asks for some providers only is not taken elsewhere
+            return served
+        known = [one for one in served if one.target.model == target.model]
+        return known or [self._added.setdefault(target.key, Candidate(target, self._request))]
 
     def other_could_answer(self, now: Candidate) -> bool:
         """Whether a target that was not asked yet could be asked now instead."""
@@ -137,6 +167,41 @@ class Candidates:
     def one_is_tried(self) -> bool:
         """Whether an attempt is under way that may show one of the targets to be well."""
         return any(math.isinf(self._wait(one, urgent=True)) for one in self.all)
+
+    def waited_for(self, *, urgent: bool) -> tuple[list[Target], float, float]:
+        """Who may not be asked yet, by what all calls know.
+
+        Returns:
+            The targets, the seconds until the first of them may be asked, and those until the call itself
+            would repeat its request to another one.
+        """
+        now, targets, soonest, own = self._health.now(), [], math.inf, math.inf
+        for one in (*self.all, *self._added.values()):
+            if one.hopeless:
+                continue
+            if one.not_before > now:
+                own = min(own, one.not_before - now)
+            elif (wait := self._health.wait(one.target, urgent=urgent, place=self.place)) > 0:
+                targets.append(one.target)
+                soonest = min(soonest, wait)
+        return targets, soonest, own
+
+    def go_on(self, now: Candidate, begun: str, most_retries: int) -> bool:
+        """Leave those who can go on with an answer that is begun; whether there are any."""
+        now.retries = most_retries
+        for one in self.all:
+            way = one.target.continues
+            if one is now or way is None or one.hopeless:
+                one.hopeless = True
+                continue
+            key, density = one.target.key, self._health.windows.density(one.target.key)
+            request = going_on(self._request, begun, way, density)
+            adapted = self._health.demands.adapt(key, request)
+            changed = {} if adapted is None else adapted.changed
+            request = request if adapted is None else adapted.request
+            one.hopeless = not (self._holds(one.target) and fits(request, self.window(one.target), density))
+            one.change(request, {**changed, "continued_after_characters": len(begun)})
+        return any(not one.hopeless for one in self.all)
 
     def surely_holds_all(self, one: Candidate) -> bool:
         """Whether a target's window is known, and has room for the whole request."""
@@ -169,7 +234,7 @@ class Candidates:
 
     def _wait(self, one: Candidate, *, urgent: bool) -> float:
         own = one.not_before - self._health.now()
-        return max(self._health.wait(one.target, urgent=urgent, hesitation=self.hesitation), own, 0.0)
+        return max(self._health.wait(one.target, urgent=urgent, place=self.place), own, 0.0)
 
     def _holds(self, target: Target) -> bool:
         """Whether a target takes the whole request, but for what makes no difference to the answer."""

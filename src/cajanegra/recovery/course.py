@@ -3,57 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cajanegra.domain.call import Answer, CallStatus, ChatCall, ChatRequest, Strategy
+from cajanegra.domain.call import Answer, CallStatus, ChatCall, ChatRequest, Operation, Strategy
 from cajanegra.domain.failure import Failure, FailureKind, ProviderError
 from cajanegra.errors import CallError
-from cajanegra.ports import CallLog, Knowledge
-from cajanegra.recovery.backoff import backoff
 from cajanegra.recovery.candidates import Candidate, Candidates
-from cajanegra.recovery.decision import (
-    LEAST_ATTEMPT,
-    Decision,
-    Other,
-    Policy,
-    Situation,
-    decide,
-    is_repeatable,
-)
-from cajanegra.recovery.health import Health, Pass
+from cajanegra.recovery.choosing import PATIENCE, Choosing
+from cajanegra.recovery.continuation import can_go_on
+from cajanegra.recovery.decision import LEAST_ATTEMPT
 from cajanegra.recovery.minutes import Minutes, StepTaken
 from cajanegra.recovery.pace import Pace
 from cajanegra.recovery.reading import Reading
-from cajanegra.recovery.simplify import simplify
+from cajanegra.recovery.surroundings import Surroundings
 from cajanegra.recovery.target import Target
+from cajanegra.recovery.turn import Turn
 
-COLD_LIMIT = 5.0
-"""Seconds after which a target is left for another one while nobody knows how long it usually needs."""
-PATIENCE = 1.0
-"""Seconds that a call waits before it cuts short somebody's rest."""
-HESITATION = 0.05
-"""Seconds per attempt made for which a call leaves a probe to another one, which has more attempts left."""
 MOST_WAITING = 10_000
 """Calls that may wait for somebody to ask; further ones are given up at once."""
-LONGEST_PAUSE = 1.0
+LONGEST_PAUSE = 5.0
 """Seconds after which a waiting call looks for itself whether something has changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What every call shares: the limits, what was learned, the clocks and who is told."""
-
-    log: CallLog
-    policy: Policy
-    health: Health
-    knowledge: Knowledge
-    clock: Callable[[], float]
-    """Seconds, monotonic."""
-    sleep: Callable[[float], Awaitable[None]]
-    chance: Callable[[], float]
-    """A random number in [0, 1)."""
 
 
 @dataclass(slots=True)
@@ -66,21 +37,26 @@ class Course:
     streamed: bool
     begun: float
     attempts: int = 0
+    delivered: str = ""
+    """What the consumer of a stream has of an answer that was cut off."""
     deadline: float = field(init=False)
     minutes: Minutes = field(init=False)
     _candidates: Candidates = field(init=False)
+    _choosing: Choosing = field(init=False)
     _reading: Reading = field(init=False)
     _now: Candidate = field(init=False)
-    _pass: Pass | None = None
-    _sent_at: float = 0.0
-    _limited: bool = False
-    """Whether the attempt has less time than its target is usually given."""
+    _turn: Turn | None = None
+    """The attempt under way."""
+    _cut: ProviderError | None = None
+    """What cut the answer off that others are asked to continue."""
 
     def __post_init__(self) -> None:
         allowed = self.around.policy.timeout if self.asked.timeout is None else self.asked.timeout
         self.deadline = self.begun + allowed
-        self.minutes = Minutes(self.asked, self.around.log, self.around.knowledge, self.around.clock)
+        around = self.around
+        self.minutes = Minutes(self.asked, around.log, around.advice.explain, around.clock, around.prices)
         self._candidates = Candidates(self.asked.request, self.targets, self.around.health)
+        self._choosing = Choosing(self.asked, self._candidates, around, self.deadline, self._pace)
         self._now = self._candidates.all[0]
         self._reading = Reading(self.around.health.windows, alone=len(self.targets) == 1)
 
@@ -97,7 +73,9 @@ class Course:
     @property
     def status(self) -> CallStatus:
         """The status of the call, were it answered now: it says who answered."""
-        return CallStatus.SUCCESS if self._now.target is self.minutes.first else CallStatus.FALLBACK
+        first = self.minutes.first
+        own = first is not None and self._now.target.place == first.place
+        return CallStatus.SUCCESS if own else CallStatus.FALLBACK
 
     @property
     def steps(self) -> Sequence[StepTaken]:
@@ -126,7 +104,7 @@ class Course:
             self.minutes.first_attempt(preferred.target, preferred.changed, ())
             return
         while True:
-            urgent = False
+            urgent, version = False, self.around.health.lines.version
             chosen, wait = self._candidates.first(urgent=False)
             if wait > PATIENCE:
                 urgent = True
@@ -140,36 +118,26 @@ class Course:
                 raise self._nobody(held, reason)
             if self.remaining <= LEAST_ATTEMPT:
                 raise self._nobody(held or _unheard(chosen.target), "the deadline has passed")
-            if len(self.around.health.bell) >= MOST_WAITING:
+            if len(self.around.health.lines) >= MOST_WAITING:
                 raise self._nobody(
                     held or _unheard(chosen.target), f"{MOST_WAITING} calls are waiting already"
                 )
-            await self._pause(wait)
+            await self._pause(wait, version, urgent=urgent)
         self.minutes.first_attempt(chosen.target, chosen.changed, self._candidates.skipped(chosen))
 
     def limit(self) -> float:
         """Seconds that the attempt may take: until its whole answer, or the first content of a stream."""
-        target, remaining = self.target, self.remaining
-        most = target.timeout
-        if self.streamed and target.first_token_timeout is not None:
-            most = min(most, target.first_token_timeout * 2.0**self._now.timeouts)
-        pace = self._pace(target)
-        usual = pace.limit
-        if self._candidates.other_could_answer(self._now):
-            patience = max(COLD_LIMIT, remaining / (len(self.targets) + 1)) if usual is None else usual
-            most = min(most, patience * 2.0**self._now.timeouts)
-        self._limited = remaining < min(most, usual or most)
-        return max(min(most, remaining), LEAST_ATTEMPT)
+        among = len(self.targets) + 1 if self._candidates.other_could_answer(self._now) else None
+        return self._under_way.limit(self.remaining, streamed=self.streamed, among=among)
 
     def answered(self, answer: Answer, metadata: Mapping[str, Any]) -> None:
         """The attempt was answered, and with it the call."""
-        health, target = self.around.health, self.target
-        if self._pass is not None:
-            health.answered(self._pass)
-            self._pass = None
-        health.budget.answered(target.key[0], self.asked.info.tenant_id)
+        self._under_way.answered()
+        self._turn = None
         self._reading.learn(self._now, answer)
-        self.minutes.answered(answer, {**metadata, **({"json_repaired": True} if answer.repaired else {})})
+        self.minutes.answered(
+            answer, self.target, {**metadata, **({"json_repaired": True} if answer.repaired else {})}
+        )
 
     def first_content(self, seconds: float) -> None:
         """The attempt's answer, or the first content of its stream, took so long."""
@@ -194,143 +162,115 @@ class Course:
         Raises:
             CallError: there is nothing left to try.
         """
-        failure, before = error.failure, self._now
-        self._failed(failure)
-        begun = self.around.clock()
-        smaller = simplify(
-            self.request,
-            failure,
-            self._candidates.window(self.target),
-            self.around.health.windows.density(self.target.key),
-        )
-        self.around.health.demands.learn(self.target.key, failure, smaller.changed if smaller else {})
+        before, begun = self._now, self.around.clock()
+        self._failed(error.failure)
+        # An answer that is begun already is gone on with as it is, or not at all; so is all that is no chat.
+        plain = bool(self.delivered) or self.request.operation is not Operation.CHAT
+        setback = await self._choosing.look_into(error.failure, before, begun, plain=plain)
         while True:
-            decision, chosen, urgent = self._decide(failure, can_simplify=smaller is not None)
+            version = self.around.health.lines.version
+            decision, chosen, urgent = self._choosing.decide(setback, self.attempts)
             if decision.strategy is None:
                 raise self.given_up(error, decision.reason) from error
             if decision.wait <= 0 and self._enter(chosen, urgent=urgent):
                 break
-            await self._pause(decision.wait)
+            await self._pause(decision.wait, version, urgent=urgent)
         changed: Mapping[str, Any] = {}
+        smaller = setback.corrected if decision.corrected else setback.smaller
         if decision.strategy is Strategy.SIMPLIFY and smaller is not None:
             chosen.simplify(smaller.request)
             changed, action = smaller.changed, smaller.action
         elif decision.strategy is Strategy.FALLBACK:
             changed, action = chosen.changed, _handover(before.target, chosen.target)
             chosen.retries += chosen.attempts > 1
+            if before.target.place == chosen.target.place:
+                decision = replace(decision, strategy=Strategy.RETRY)
         else:
             chosen.retries += 1
             action = f"retry {chosen.target.provider.name} after {self.around.clock() - begun:.1f} s"
         self.minutes.step(decision, action, error, chosen.target, changed, begun)
 
-    def given_up(self, error: ProviderError, reason: str, partial_text: str = "") -> CallError:
-        """The call ends unanswered: write it down and return what the caller is to be told."""
+    def given_up(self, error: ProviderError, reason: str) -> CallError:
+        """The call ends unanswered: write it down and return what the caller is to be told.
+
+        Of an answer that was cut off that is what cut it, whatever those who should have continued it said.
+        """
+        error = self._cut or error
+        self.around.health.lines.leave(self._candidates.place)
         late = error.failure.kind is FailureKind.TIMEOUT or self.remaining <= LEAST_ATTEMPT
         status = CallStatus.TIMEOUT if late else CallStatus.ERROR
-        return self.minutes.given_up(error, status, reason, self.attempts, partial_text)
+        return self.minutes.given_up(error, status, reason, self.attempts, self.delivered)
 
-    def broke_off(self, error: ProviderError) -> CallError:
-        """A stream failed after its first content: nothing can be recovered."""
-        self._failed(error.failure)
-        return self.given_up(error, "part of the answer was delivered already", error.partial_text)
+    async def go_on(self, error: ProviderError, because: Failure) -> None:
+        """A stream failed after its first content: find somebody to go on with the answer.
 
-    def abandoned(self, error: BaseException, partial_text: str = "") -> None:
+        Args:
+            error: the interruption, with all that was delivered.
+            because: what interrupted the stream.
+
+        Raises:
+            CallError: nobody does.
+        """
+        self._cut, self.delivered = error, error.partial_text
+        most = self.around.policy.last_retries
+        plain = can_go_on(self.asked.request, because) and bool(self.delivered)
+        if not plain or not self._candidates.go_on(self._now, self.delivered, most):
+            self._failed(error.failure)
+            raise self.given_up(error, "part of the answer was delivered already") from error
+        await self.recover(error)
+
+    def gone_on(self) -> None:
+        """The target goes on with an answer that was cut off."""
+        self.minutes.continued(self.target, len(self.request.begun))
+
+    def abandoned(self, error: BaseException, partial_text: str) -> None:
         """The caller gave up, or something that is not a failure of the provider was raised."""
-        if self._pass is not None:
-            self.around.health.left(self._pass)
-            self._pass = None
+        self.around.health.lines.leave(self._candidates.place)
+        if self._turn is not None:
+            self._turn.left()
+            self._turn = None
         if not self.minutes.is_open:
             self.minutes.open(self.target)
         self.minutes.abandoned(error, self.target, partial_text)
 
+    @property
+    def _under_way(self) -> Turn:
+        assert self._turn is not None, "no attempt is under way"  # noqa: S101 - the engine asks after it began
+        return self._turn
+
     def _failed(self, failure: Failure) -> None:
-        now, health = self.around.clock(), self.around.health
         self.minutes.failed(failure)
-        tenant, account = self.asked.info.tenant_id, self.target.key[0]
-        impatient = failure.kind is FailureKind.TIMEOUT and self._limited
-        if self._pass is not None:
-            if self._pass.probing and failure.kind is FailureKind.TIMEOUT and not impatient:
-                # Who is slow for long is slow, and does not hang: its probes say so, bit by bit.
-                self._pace(self.target).add(now - self._sent_at)
-            if impatient:  # the call's own deadline was short: the provider is not to blame
-                health.left(self._pass)
-            else:
-                health.failed(self._pass, failure)
-            self._pass = None
-        if failure.retry_after is None and not impatient:
-            health.budget.failed(account, tenant)
+        self._under_way.failed(failure)
+        self._turn = None
         if failure.kind is FailureKind.CONTEXT_LENGTH:
             self._reading.learn_window(self._now, failure)
-        chance = self.around.chance()
-        wait = backoff(self._now.failures, failure.retry_after, chance, self._now.backed_off)
-        if failure.retry_after is None:
-            self._now.backed_off = wait
-        self._now.failures += 1
-        self._now.timeouts += failure.kind is FailureKind.TIMEOUT
-        self._now.not_before = now + wait
-        self._now.hopeless = not is_repeatable(failure)
-
-    def _decide(self, failure: Failure, *, can_simplify: bool) -> tuple[Decision, Candidate, bool]:
-        """What to do now, with whom, and whether a rest is cut short for it, there being nobody else."""
-        calm = self._decided(failure, can_simplify=can_simplify, urgent=False)
-        if calm[0].strategy is not None and calm[0].wait <= PATIENCE:
-            return calm
-        urgent = self._decided(failure, can_simplify=can_simplify, urgent=True)
-        if urgent[0].strategy is None or (calm[0].strategy is not None and calm[0].wait <= urgent[0].wait):
-            return calm
-        return urgent
-
-    def _decided(
-        self, failure: Failure, *, can_simplify: bool, urgent: bool
-    ) -> tuple[Decision, Candidate, bool]:
-        policy = self.around.policy
-        other = self._candidates.best_other(self._now, policy.last_retries, urgent=urgent)
-        decision = decide(policy, self._situation(failure, other, can_simplify, urgent=urgent))
-        chosen = other[0] if decision.strategy is Strategy.FALLBACK and other is not None else self._now
-        return decision, chosen, urgent
-
-    def _situation(
-        self, failure: Failure, other: tuple[Candidate, float] | None, can_simplify: bool, *, urgent: bool
-    ) -> Situation:
-        health, now = self.around.health, self._now
-        wait = health.wait(now.target, urgent=urgent, hesitation=self._candidates.hesitation)
-        if not now.hopeless:
-            wait = max(wait, now.not_before - self.around.clock())
-        return Situation(
-            failure=failure,
-            attempts=self.attempts,
-            retries=now.retries,
-            simplifications=now.simplifications,
-            remaining=self.remaining,
-            wait=_finite(wait),
-            can_simplify=can_simplify,
-            within_budget=health.budget.allows(now.target.key[0], self.asked.info.tenant_id),
-            other=None
-            if other is None
-            else Other(
-                wait=_finite(other[1]),
-                usual=self._pace(other[0].target).usual,
-                is_new=other[0].attempts == 0,
-                holds_all=self._candidates.surely_holds_all(other[0]),
-            ),
-        )
+        self._now.failed(failure, self.around.clock(), self.around.chance())
 
     def _enter(self, chosen: Candidate, *, urgent: bool) -> bool:
-        health, hesitation = self.around.health, self._candidates.hesitation
-        self._pass = health.enter(chosen.target, urgent=urgent, hesitation=hesitation)
-        if self._pass is None:
+        health, place = self.around.health, self._candidates.place
+        leave = health.enter(chosen.target, urgent=urgent, place=place)
+        if leave is None:
             return False
         self._now = chosen
-        self._sent_at = self.around.clock()
+        self._turn = Turn(chosen, leave, health, self._pace(chosen.target), self.asked.info.tenant_id)
+        health.lines.leave(place)
         self.attempts += 1
-        self._candidates.hesitation = HESITATION * self.attempts
+        place.attempts = self.attempts
         chosen.attempts += 1
         return True
 
-    async def _pause(self, seconds: float) -> None:
-        """Wait so long, or until something has changed."""
-        seconds = max(min(seconds, self.remaining, LONGEST_PAUSE if math.isinf(seconds) else seconds), 0.001)
-        await self.around.health.bell.wait(self.around.sleep(seconds))
+    async def _pause(self, seconds: float, version: int, *, urgent: bool) -> None:
+        """Wait so long, or until it is the call's turn."""
+        targets, soonest, own = self._candidates.waited_for(urgent=urgent)
+        most = self.remaining - LEAST_ATTEMPT
+
+        def sleep(keeps_time: bool) -> Awaitable[None]:
+            until = min(seconds, soonest, own) if keeps_time else min(own, LONGEST_PAUSE)
+            return self.around.sleep(
+                max(min(until, most, LONGEST_PAUSE if math.isinf(until) else until), 0.001)
+            )
+
+        await self.around.health.lines.pause(self._candidates.place, targets, version, sleep)
 
     def _nobody(self, held: Failure, reason: str) -> CallError:
         self.minutes.failed(held)
@@ -340,16 +280,14 @@ class Course:
         return self.around.health.paces.of(target.key, self.asked.info.task, streamed=self.streamed)
 
 
-def _finite(wait: float) -> float:
-    return LONGEST_PAUSE if math.isinf(wait) else max(wait, 0.0)
-
-
 def _unheard(target: Target) -> Failure:
     return Failure(FailureKind.TIMEOUT, "nobody could be asked in time", target.provider.name, target.model)
 
 
 def _handover(before: Target, after: Target) -> str:
     """The fallback in words; the models are named where the provider stays the same."""
-    if before.provider is after.provider:
+    if before.place == after.place:
+        return f"retry {after.provider.name} at another endpoint"
+    if before.provider.name == after.provider.name:
         return f"{before.provider.name}/{before.model} -> {after.provider.name}/{after.model}"
     return f"{before.provider.name} -> {after.provider.name}"

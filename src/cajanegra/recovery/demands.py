@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cajanegra.domain.call import ChatRequest
+from cajanegra.domain.call import MEANINGFUL, ChatRequest
 from cajanegra.domain.failure import Failure, FailureKind
+from cajanegra.recovery.memory import Memory
 from cajanegra.recovery.simplify import (
-    MEANINGFUL,
     Simplified,
+    both,
     rejected_in,
     with_shorter_answer,
     without,
@@ -32,14 +33,16 @@ class Demands:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._rejected: dict[Key, dict[str, tuple[str | None, float]]] = {}
-        self._longest: dict[Key, tuple[int, float]] = {}
+        self._rejected = Memory[Key, dict[str, tuple[str | None, float]]]()
+        self._longest = Memory[Key, tuple[int, float]]()
 
     def learn(self, key: Key, failure: Failure, changed: Mapping[str, Any]) -> None:
         """A target failed in such a way, and this is what was changed to please it."""
         until = self._clock() + REMEMBERED
         if failure.kind is FailureKind.INVALID_REQUEST:
-            names = self._rejected.setdefault(key, {})
+            names = self._rejected.get(key)
+            if names is None:
+                names = self._rejected[key] = {}
             for name, new_name in rejected_in(failure.message)[:1]:
                 if len(names) < MOST_NAMES:
                     names[name] = (new_name, until)
@@ -66,20 +69,7 @@ class Demands:
         now, changes = self._clock(), Simplified(request, {})
         for name, (new_name, until) in (names or {}).items():
             if name not in MEANINGFUL and until > now:
-                changes = _and(changes, without(changes.request, name, new_name))
+                changes = both(changes, without(changes.request, name, new_name))
         if longest is not None and longest[1] > now:
-            changes = _and(changes, with_shorter_answer(changes.request, longest[0]))
+            changes = both(changes, with_shorter_answer(changes.request, longest[0]))
         return changes if changes.changed else None
-
-
-def _and(first: Simplified, then: Simplified | None) -> Simplified:
-    """Both changes."""
-    if then is None:
-        return first
-    changed = dict(first.changed)
-    for name, value in then.changed.items():
-        if isinstance(value, list):
-            changed[name] = [*changed.get(name, []), *value]
-        else:
-            changed[name] = {**changed.get(name, {}), **value} if name == "parameters_renamed" else value
-    return Simplified(then.request, changed)

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import replace
+
+import msgspec
 
 from cajanegra.domain.call import Answer, CallStatus, ChatCall, Chunk
 from cajanegra.domain.failure import ProviderError
 from cajanegra.errors import CallError
-from cajanegra.ports import CallLog, Knowledge
-from cajanegra.recovery.course import Course, Surroundings
+from cajanegra.ports import CallLog, Prices
+from cajanegra.recovery.advice import Advice
+from cajanegra.recovery.balance import balanced
+from cajanegra.recovery.course import Course
 from cajanegra.recovery.decision import Policy
 from cajanegra.recovery.health import Health
 from cajanegra.recovery.minutes import StepTaken
+from cajanegra.recovery.routing import Route
 from cajanegra.recovery.streaming import Received
+from cajanegra.recovery.surroundings import Surroundings
 from cajanegra.recovery.target import Target
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """An answered call."""
 
     answer: Answer
@@ -33,14 +39,28 @@ class Outcome:
     steps: Sequence[StepTaken]
 
 
+class OpenStream(msgspec.Struct, frozen=True, gc=False):
+    """A streamed call: iterate over its chunks, and close them.
+
+    Attributes:
+        course: who is asked now, and how often somebody was.
+        chunks: the answer piece by piece; see ``Engine.stream``.
+    """
+
+    course: Course
+    chunks: AsyncGenerator[Chunk]
+
+
 class Engine:
     """Answers calls through a chain of targets and writes down every attempt.
 
     Args:
         log: where calls are written down.
-        knowledge: what to tell a caller whose call cannot be answered.
+        advice: what is known of failures beforehand.
         policy: how far to go.
+        routes: the providers, for corrections that name a model of theirs.
         health: what calls learn of the providers; default is what this engine's calls learn.
+        prices: knows what answers cost; without, no cost is written down.
         on_call: told of every call that begins.
         clock: seconds, monotonic.
         sleep: waits for so many seconds.
@@ -50,10 +70,12 @@ class Engine:
     def __init__(
         self,
         log: CallLog,
-        knowledge: Knowledge,
+        advice: Advice,
         policy: Policy,
+        routes: Sequence[Route] = (),
         *,
         health: Health | None = None,
+        prices: Prices | None = None,
         on_call: Callable[[], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -62,7 +84,14 @@ class Engine:
         self.policy = policy
         self.health = health or Health(clock, policy.retry_budget)
         self._on_call = on_call
-        self._around = Surroundings(log, policy, self.health, knowledge, clock, sleep, chance)
+        by_name = {route.provider.name: route for route in routes}
+        self._around = Surroundings(log, policy, self.health, advice, by_name, clock, sleep, chance, prices)
+
+    def with_log(self, log: CallLog) -> Engine:
+        """The same engine, whose calls are written down elsewhere: what is learned is learned by both."""
+        other = copy.copy(self)
+        other._around = replace(self._around, log=log)  # noqa: SLF001 - its own
+        return other
 
     async def chat(self, call: ChatCall, targets: Sequence[Target]) -> Outcome:
         """Get an answer from one of the targets, of which there is at least one, asked in order.
@@ -70,7 +99,14 @@ class Engine:
         Raises:
             CallError: nobody answered.
         """
-        course = self._course(call, targets, streamed=False)
+        return await self.chat_through(self.open(call, targets))
+
+    def open(self, call: ChatCall, targets: Sequence[Target]) -> Course:
+        """A call that is about to be asked with ``chat_through``; its time begins now."""
+        return self._course(call, targets, streamed=False)
+
+    async def chat_through(self, course: Course) -> Outcome:
+        """The same as ``chat``, for a caller that wants to know of the call's course in any case."""
         try:
             await course.begin()
             while True:
@@ -89,16 +125,25 @@ class Engine:
         except CallError:
             raise
         except BaseException as error:
-            course.abandoned(error)
+            course.abandoned(error, "")
             raise
 
-    async def stream(self, call: ChatCall, targets: Sequence[Target]) -> AsyncGenerator[Chunk]:
+    def stream(self, call: ChatCall, targets: Sequence[Target]) -> AsyncGenerator[Chunk]:
         """Get an answer piece by piece; see ``chat``.
 
         A failure before the first content is recovered unseen. One after it ends the stream with a
-        ``CallError`` that carries the text delivered so far.
+        ``CallError`` that carries the text delivered so far, unless a target can go on with it: the chunk
+        with which it does says so.
         """
+        return self._chunks(lambda: self._course(call, targets, streamed=True))
+
+    def open_stream(self, call: ChatCall, targets: Sequence[Target]) -> OpenStream:
+        """The same as ``stream``, with what is known of its course; the call's time begins now."""
         course = self._course(call, targets, streamed=True)
+        return OpenStream(course, self._chunks(lambda: course))
+
+    async def _chunks(self, begin: Callable[[], Course]) -> AsyncGenerator[Chunk]:
+        course = begin()
         received = Received(course, self._around.clock)
         try:
             await course.begin()
@@ -110,18 +155,21 @@ class Engine:
                             yield chunk
                 except ProviderError as error:
                     if received.delivered:
-                        raise course.broke_off(received.cut(error)) from error
-                    await course.recover(error)
+                        await course.go_on(received.cut(error), error.failure)
+                    else:
+                        await course.recover(error)
                 else:
                     course.answered(received.answer(), {"ttft_ms": received.first_ms})
                     return
         except CallError:
             raise
         except BaseException as error:
-            course.abandoned(error, received.text if received.delivered else "")
+            course.abandoned(error, received.text if received.delivered else course.delivered)
             raise
 
     def _course(self, call: ChatCall, targets: Sequence[Target], *, streamed: bool) -> Course:
         if self._on_call is not None:
             self._on_call()
-        return Course(call, targets, self._around, streamed=streamed, begun=self._around.clock())
+        around, task = self._around, call.info.task
+        targets = balanced(targets, self.health, task, streamed=streamed, chance=around.chance)
+        return Course(call, targets, around, streamed=streamed, begun=self._around.clock())

@@ -13,20 +13,24 @@ TOO_OFTEN = 0.55
 FIRST_REST = 1.0
 """Seconds until a gate that closed by itself lets a probe through; doubles with every probe that fails."""
 LONGEST_REST = 30.0
+TROUBLED_REST = 0.5
+"""The first rest where attempts fail in a way that passes by itself, often within a second."""
 FIRST_DEAD_REST = 5.0
 """The same where a key, model or quota is dead, which passes less often."""
 LONGEST_DEAD_REST = 120.0
 WIDENING = 8
-"""How many more attempts each answer lets through while on trial."""
+"""How many times as many attempts an answer lets through on trial, at first."""
 TRUSTED = 64
-"""So many at once on trial are no trial any more."""
+"""From so many at once on, it is no trial any more, but each answer lets one more through until nobody waits:
+were all that have gathered to go at the same moment, they would be the next outage."""
 
 
 class Gate:
     """Open, closed until a time, or on trial: then so many attempts at a time, one at first.
 
     ``not_before`` is what the provider asked for and holds for everybody. A rest is our own choice, and grows
-    with every probe that fails; who has nobody else to ask may probe after its first length already.
+    with every probe that fails; who has nobody else to ask may probe after its first length already, which
+    grows to ``FIRST_REST`` where it is shorter.
     """
 
     __slots__ = (
@@ -73,6 +77,16 @@ class Gate:
             return until - now
         return math.inf if self._on_trial >= self.trial else 0.0
 
+    def room(self, now: float) -> float:
+        """How many attempts may be made now; one where that depends on the time alone."""
+        if self.trial is None:
+            return math.inf
+        return 1 if self.closed_until > now else max(self.trial - self._on_trial, 0)
+
+    def probes(self, now: float) -> bool:
+        """Whether the next attempt finds out if all is well."""
+        return self.trial is not None and (self.trial == 1 or self.closed_until > now)
+
     def enter(self) -> bool:
         """An attempt begins; whether it is on trial."""
         if self.trial is None:
@@ -85,14 +99,24 @@ class Gate:
         if tried:
             self._on_trial -= 1
 
-    def answered(self, now: float, *, tried: bool) -> bool:
-        """An attempt showed that all is well; whether more may go now."""
+    def answered(self, now: float, *, tried: bool, awaited: bool = False) -> bool:
+        """An attempt showed that all is well; whether that is news.
+
+        Args:
+            now: the clock's time.
+            tried: whether the attempt was on trial.
+            awaited: whether calls have gathered that wait for this.
+        """
         self._share *= 1 - WEIGHT
         if self.trial is None or not (tried or self.closed_until <= now):
             return False
-        self.trial *= WIDENING
-        if self.trial > TRUSTED:
-            self.reopen()
+        if self.trial < TRUSTED:
+            self.trial *= WIDENING
+            return True
+        if awaited:
+            self.trial += 1
+            return False
+        self.reopen()
         return True
 
     def reopen(self) -> None:
@@ -112,15 +136,16 @@ class Gate:
         if self.trial is not None and not tried and self.closed_until > now:
             return  # it was sent before the gate closed, and says nothing new
         self._rests_until = now + min(first * 2.0**self.strikes, longest)
-        self._urgent_from = now + first
+        self._urgent_from = now + min(first * 2.0**self.strikes, max(first, FIRST_REST))
         self.strikes += 1
         self.trial = 1
 
     def trouble(self, failure: Failure, now: float, *, tried: bool) -> None:
         """An attempt failed in a way that may pass: too many of these are a reason to rest."""
         self._share += WEIGHT * (1 - self._share)
-        if tried or self._share >= TOO_OFTEN:
-            self.rest(failure, now, first=FIRST_REST, longest=LONGEST_REST, tried=tried)
+        probed = tried and self.trial is not None and self.trial < TRUSTED
+        if probed or self._share >= TOO_OFTEN:
+            self.rest(failure, now, first=TROUBLED_REST, longest=LONGEST_REST, tried=tried)
 
     def adopt(self, until: float, failure: Failure, now: float, *, asked: bool) -> None:
         """Another process closed this gate until then."""

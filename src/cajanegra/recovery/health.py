@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from cajanegra.domain.failure import Failure, FailureKind
-from cajanegra.recovery.bell import Bell
 from cajanegra.recovery.budget import RetryBudget
 from cajanegra.recovery.demands import Demands
 from cajanegra.recovery.gate import (
@@ -18,6 +18,8 @@ from cajanegra.recovery.gate import (
     LONGEST_REST,
     Gate,
 )
+from cajanegra.recovery.lines import Lines, Place
+from cajanegra.recovery.memory import Memory
 from cajanegra.recovery.pace import Paces
 from cajanegra.recovery.target import Target
 from cajanegra.recovery.windows import Windows
@@ -53,8 +55,7 @@ _SILENT = (FailureKind.TIMEOUT, FailureKind.CONNECTION, FailureKind.DNS, Failure
 """Nothing was heard of the provider: they say nothing of its limits and keys."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pass:
+class Pass(msgspec.Struct, frozen=True, gc=False):
     """Leave to make one attempt; whether it is on trial, for the account and for the model."""
 
     key: Key
@@ -87,11 +88,11 @@ class Health:
         self.demands = Demands(clock)
         self.budget = RetryBudget(retry_budget, clock)
         self._clock = clock
-        self._gates: dict[Key, Gate] = {}
+        self._gates = Memory[Key, Gate]()
 
     def start_afresh(self) -> None:
         """In a forked child: what was learned stays; the locks and the attempts are the parent's."""
-        self.bell = Bell()
+        self.lines = Lines(self._room)
         self._lock = threading.RLock()
         self._under_way: dict[str, int] = {}
 
@@ -99,23 +100,34 @@ class Health:
         """Seconds of the clock that all of this goes by."""
         return self._clock()
 
-    def wait(self, target: Target, *, urgent: bool, hesitation: float = 0.0) -> float:
-        """Seconds until a target may be asked; infinite where that depends on attempts that are under way.
+    def wait(self, target: Target, *, urgent: bool, place: Place | None = None) -> float:
+        """Seconds until a target may be asked; infinite where that depends on others, who ask or were first.
 
         Args:
             target: who would be asked.
             urgent: whether there is nobody else, so that a rest of our own choice may be cut short.
-            hesitation: seconds for which a probe is left to other calls that may come.
+            place: of the call that would ask; a probe is left for a while to calls with more attempts left.
         """
         account, model = target.key
         if target.max_in_flight is not None and self._under_way.get(account, 0) >= target.max_in_flight:
             return math.inf
-        if not self._gates:
+        if not self._gates and not self.lines:
             return 0.0
-        now = self._clock()
+        now, hesitation = self._clock(), 0.0 if place is None else place.hesitation
         gates = (self._gates.get((account, "")), self._gates.get((account, model)))
         waits = [gate.wait(now, urgent=urgent, hesitation=hesitation) for gate in gates if gate is not None]
-        return max(waits, default=0.0)
+        wait = max(waits, default=0.0)
+        if (
+            wait <= 0
+            and (place is None or not place.lines)
+            and self._room(target)[0] <= self.lines.ahead(target)
+        ):
+            return math.inf
+        return wait
+
+    def under_way(self, target: Target) -> int:
+        """Attempts that are under way at a target's account."""
+        return self._under_way.get(target.key[0], 0)
 
     def why(self, target: Target) -> Failure | None:
         """The failure because of which a target is not asked."""
@@ -124,11 +136,11 @@ class Health:
         closed = [gate for gate in gates if gate.trial is not None]
         return max(closed, key=lambda gate: gate.closed_until).failure if closed else None
 
-    def enter(self, target: Target, *, urgent: bool, hesitation: float = 0.0) -> Pass | None:
+    def enter(self, target: Target, *, urgent: bool, place: Place | None = None) -> Pass | None:
         """Leave to ask a target now, to be handed back with ``answered``, ``failed`` or ``left``."""
         account, model = target.key
         with self._lock:
-            if self.wait(target, urgent=urgent, hesitation=hesitation) > 0:
+            if self.wait(target, urgent=urgent, place=place) > 0:
                 return None
             self._under_way[account] = self._under_way.get(account, 0) + 1
             whole, one = self._gates.get((account, "")), self._gates.get((account, model))
@@ -141,20 +153,20 @@ class Health:
             if self._gates:
                 self._well((leave.key[0], ""), tried=leave.account_tried)
                 self._well(leave.key, tried=leave.model_tried)
-        self.bell.ring()
+        self.lines.look(leave.key[0])
 
     def failed(self, leave: Pass, failure: Failure) -> None:
         """The attempt failed, by no fault of the call's own impatience."""
         with self._lock:
             self._leave(leave)
             self._note(leave, failure)
-        self.bell.ring()
+        self.lines.look(leave.key[0])
 
     def left(self, leave: Pass) -> None:
         """The attempt ended and says nothing of the provider: it was cancelled, or had too little time."""
         with self._lock:
             self._leave(leave)
-        self.bell.ring()
+        self.lines.look(leave.key[0])
 
     def adopt(self, key: Key, until: float, failure: Failure | None, *, asked: bool) -> None:
         """What another process has learned.
@@ -170,7 +182,18 @@ class Health:
                 self._gate(key).adopt(until, failure, self._clock(), asked=asked)
             elif (gate := self._gates.get(key)) is not None and gate.not_before <= self._clock():
                 gate.reopen()
-        self.bell.ring()
+        self.lines.look(key[0])
+
+    def _room(self, target: Target) -> tuple[float, bool]:
+        """How many more may ask a target, and whether the next one of them probes."""
+        account, model = target.key
+        now, room, probes = self._clock(), math.inf, False
+        for key in ((account, ""), (account, model)):
+            if (gate := self._gates.get(key)) is not None:
+                room, probes = min(room, gate.room(now)), probes or gate.probes(now)
+        if target.max_in_flight is not None:
+            room = min(room, target.max_in_flight - self._under_way.get(account, 0))
+        return room, probes
 
     def _leave(self, leave: Pass) -> None:
         account = leave.key[0]
@@ -214,7 +237,10 @@ class Health:
 
     def _well(self, key: Key, *, tried: bool) -> None:
         gate = self._gates.get(key)
-        if gate is not None and gate.answered(self._clock(), tried=tried) and tried:
+        if gate is None:
+            return
+        awaited = self.lines.stand_for(key[0])
+        if gate.answered(self._clock(), tried=tried, awaited=awaited) and tried:
             self._tell(key, "")
 
     def _gate(self, key: Key) -> Gate:

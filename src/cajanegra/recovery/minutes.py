@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cajanegra.domain.call import Answer, CallStatus, ChatCall, Strategy
+from cajanegra.domain.call import Answer, CallStatus, ChatCall, Cost, Strategy
 from cajanegra.domain.failure import Failure, FailureKind, ProviderError
+from cajanegra.domain.pattern import Pattern
 from cajanegra.domain.redaction import redact_text
 from cajanegra.errors import CallError
-from cajanegra.ports import CallLog, Knowledge, OpenCall
+from cajanegra.ports import CallLog, OpenCall, Prices
 from cajanegra.recovery.decision import Decision
 from cajanegra.recovery.target import Target
 
@@ -37,6 +38,7 @@ class _Step:
     error: ProviderError
     reason: str
     target: Target
+    because: Mapping[str, Any]
     changed: Mapping[str, Any]
     begun: float
     waited: float
@@ -48,12 +50,18 @@ class Minutes:
     Args:
         asked: the call.
         log: where it is written down.
-        knowledge: what to tell a caller whose call cannot be answered.
+        explain: says what to do about a failure, for a caller whose call cannot be answered.
         clock: seconds, monotonic.
+        prices: knows what answers cost.
     """
 
     def __init__(
-        self, asked: ChatCall, log: CallLog, knowledge: Knowledge, clock: Callable[[], float]
+        self,
+        asked: ChatCall,
+        log: CallLog,
+        explain: Callable[[Failure], Pattern],
+        clock: Callable[[], float],
+        prices: Prices | None = None,
     ) -> None:
         self.call: OpenCall
         self.first: Target | None = None
@@ -61,8 +69,9 @@ class Minutes:
         self.steps: list[StepTaken] = []
         self._asked = asked
         self._log = log
-        self._knowledge = knowledge
+        self._explain = explain
         self._clock = clock
+        self._prices = prices
         self._begun = clock()
         self._step: _Step | None = None
         self._failures: list[Failure] = []
@@ -90,7 +99,7 @@ class Minutes:
         waited = round((self._clock() - self._begun) * 1000)
         if waited:
             self._noted["waited_ms"] = waited
-        if target is not self.first:
+        if self.first is None or target.place != self.first.place:
             self.call.ask_instead(target.provider.name, target.model)
 
     def open(self, target: Target) -> None:
@@ -123,17 +132,38 @@ class Minutes:
         """A step begins: its attempt is about to be made, ``begun`` being when the one before failed."""
         strategy = decision.strategy or Strategy.RETRY
         waited = self._clock() - begun
-        self._step = _Step(strategy, action, error, decision.reason, target, changed, begun, waited)
+        self._step = _Step(
+            strategy, action, error, decision.reason, target, decision.because, changed, begun, waited
+        )
 
     def failed(self, failure: Failure) -> None:
         """The attempt failed, and with it the step that it belonged to."""
         self._failures.append(failure)
         self._end_step(None, failure.kind)
 
-    def answered(self, answer: Answer, metadata: Mapping[str, Any]) -> None:
-        """The attempt was answered, and with it the call."""
-        self._end_step(answer, "answered")
-        self.call.finish(answer, metadata={**self._noted, **metadata} or None)
+    def continued(self, target: Target, after: int) -> None:
+        """Somebody goes on with an answer that was cut off after so many characters."""
+        who = {"provider": target.provider.name, "model": target.model, "after_characters": after}
+        self._noted.setdefault("continued", []).append(who)
+
+    def answered(self, answer: Answer, target: Target, metadata: Mapping[str, Any]) -> None:
+        """The attempt was answered by a target, and with it the call."""
+        cost = self._cost(answer, target)
+        self._end_step(answer, "answered", cost)
+        noted = {**self._noted, **metadata}
+        if cost is not None:
+            noted |= {"cost": cost.amount, "cost_currency": cost.currency, "cost_prices": cost.prices}
+        self.call.finish(answer, metadata=noted or None)
+
+    def _cost(self, answer: Answer, target: Target) -> Cost | None:
+        """What an answer costs: by the exact model that gave it, else by the name that was asked for."""
+        prices, name = self._prices, target.provider.name
+        if prices is None:
+            return None
+        exact = prices.cost(name, answer.model, answer.usage) if answer.model else None
+        return exact or (
+            prices.cost(name, target.model, answer.usage) if answer.model != target.model else None
+        )
 
     def given_up(
         self, error: ProviderError, status: CallStatus, reason: str, attempts: int, partial_text: str
@@ -148,6 +178,7 @@ class Minutes:
             kind=error.failure.kind,
             status=status,
             request_id=self.call.request_id,
+            failure=error.failure,
             steps=self.steps,
             partial_text=partial_text,
         )
@@ -162,7 +193,7 @@ class Minutes:
         self._end_step(None, "cancelled" if isinstance(error, ProviderError) else type(error).__name__)
         self.call.fail(error, metadata=self._noted or None, partial_text=partial_text)
 
-    def _end_step(self, answer: Answer | None, outcome: str) -> None:
+    def _end_step(self, answer: Answer | None, outcome: str, cost: Cost | None = None) -> None:
         step, self._step = self._step, None
         if step is None:
             return
@@ -176,11 +207,14 @@ class Minutes:
             "provider": step.target.provider.name,
             "model": step.target.model,
             "outcome": outcome,
+            **step.because,
         }
         if step.changed:
             result["changed"] = dict(step.changed)
         if answer is not None and answer.usage.total_tokens is not None:
             result["tokens"] = answer.usage.total_tokens
+        if cost is not None:
+            result["cost"] = cost.amount
         self.call.step(
             step.strategy,
             action=step.action,
@@ -196,7 +230,7 @@ class Minutes:
         tried = "; ".join(
             dict.fromkeys(f"{f.provider}: {f.kind} ({_short(f.message)})" for f in self._failures)
         )
-        action = self._knowledge.explain(last.provider, last.kind).suggested_action
+        action = self._explain(last).suggested_action
         return f"no provider answered, since {reason}. Tried {tried}. {action}".strip()
 
 

@@ -45,6 +45,11 @@ class Pace:
         return self._usual or UNKNOWN
 
     @property
+    def measured(self) -> float | None:
+        """The same; ``None`` while nothing is known."""
+        return self._usual
+
+    @property
     def limit(self) -> float | None:
         """Seconds after which it hangs; ``None`` while too little is known."""
         return self._limit

@@ -1,4 +1,4 @@
-"""Tells other processes what this one learns of the providers and hears from them, on its own thread."""
+"""Tells other processes what this one learns, and hears them and the record, on a thread of its own."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from cajanegra.domain.failure import Failure, FailureKind
-from cajanegra.errors import CajanegraError
-from cajanegra.ports import ProviderState, SharedState
+from cajanegra.errors import CajanegraError, SchemaError
+from cajanegra.ports import Lessons, ProviderState, SharedState
+from cajanegra.recovery.advice import Advice
 from cajanegra.recovery.gate import Gate
 from cajanegra.recovery.health import Health, Key
 
@@ -27,17 +29,29 @@ IDLE = 60
 """Looks without a call in between after which the others are no longer listened to."""
 OVERLAP = 10.0
 """Seconds that are read again each time: clocks differ, and transactions end later than they begin."""
+CURRENT = 5.0
+"""Seconds after which what was read is no longer taken for what there is."""
 
 _log = logging.getLogger("cajanegra.recovery")
 
 
-class Sharing:
-    """Carries what is learned between ``health`` and ``shared``. No method but ``close`` waits.
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the processes of an application have in common: closing the states closes all."""
 
-    The thread starts with the first call, and lies down, without a connection, while no calls are made.
+    states: SharedState
+    lessons: Lessons
+
+
+class Sharing:
+    """Carries what is learned between ``health`` and the other processes, and lessons to ``advice``.
+
+    No method but ``close`` waits. The thread starts with the first call, and lies down, without a connection,
+    while no calls are made.
 
     Args:
         health: what this process knows.
+        advice: what is made of the lessons.
         open_shared: opens what the processes share; called on the thread.
         providers: the names of the accounts.
         wall: seconds since the Unix epoch.
@@ -46,16 +60,19 @@ class Sharing:
     def __init__(
         self,
         health: Health,
-        open_shared: Callable[[], SharedState],
+        advice: Advice,
+        open_shared: Callable[[], Shared],
         providers: Mapping[str, str],
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._health = health
+        self._advice = advice
         self._open_shared = open_shared
         self._providers = providers
         self._wall = wall
         self.start_afresh()
         health.on_change = self.note
+        advice.is_current = self.is_current
         _sharings.add(self)
 
     def start_afresh(self) -> None:
@@ -66,13 +83,16 @@ class Sharing:
         self._thread: threading.Thread | None = None
         self._busy = False
         self._closed = False
-        self.shared: SharedState | None = None
+        self.shared: Shared | None = None
         """What is open now; the thread's alone."""
         self._unsaid: dict[Key, ProviderState] = {}
         self._said: dict[Key, float] = {}
         self._heard: dict[Key, float] = {}
         self._since = 0.0
         self._failures = 0
+        self._states_failures = 0
+        self._states_again = -float("inf")
+        self._exchanged = -float("inf")
 
     def note(self, key: Key, kind: str, gate: Gate) -> None:
         """Something was learned that the others should know."""
@@ -95,6 +115,10 @@ class Sharing:
                 self._thread = threading.Thread(target=self._run, name="cajanegra-sharing", daemon=True)
                 self._thread.start()
         self._wake.set()
+
+    def is_current(self) -> bool:
+        """Whether what the others say was read lately, or could not be, so that nobody need wait for it."""
+        return self._closed or self._failures > 0 or time.monotonic() - self._exchanged < CURRENT
 
     def close(self, timeout: float = 5.0) -> None:
         """Say what is unsaid, and stop."""
@@ -128,30 +152,46 @@ class Sharing:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not self._closed:
             self._wake.wait(left)
-            if self._unsaid and not self._failures:
+            if self._unsaid and not self._failures and time.monotonic() >= self._states_again:
                 return
             self._wake.clear()
 
     def _exchange(self) -> None:
-        """Say what is new and hear what is."""
-        with self._lock:
-            states, self._unsaid = self._unsaid, {}
+        """Hear what people and the record say, say what is new, and hear what is."""
         try:
             if self.shared is None:
                 self.shared = self._open_shared()
-            self.shared.publish(list(states.values()))
-            self._said |= {key: state.observed_at for key, state in states.items()}
-            now = self._wall()
-            for state in self.shared.read(self._since - OVERLAP):
-                self._hear(state, now)
-            self._since, self._failures = now, 0
+            self._advice.study(self.shared.lessons)
+            if time.monotonic() >= self._states_again:
+                self._swap(self.shared.states)
+            self._failures = 0
         except CajanegraError as error:
             self._failures += 1
             if self._failures == TROUBLESOME:
-                _log.warning("what is learned of the providers is not shared for now: %s", error)
+                _log.warning("corrections are not read and nothing is shared for now: %s", error)
+            self._hang_up()
+        self._exchanged = time.monotonic()
+
+    def _swap(self, shared: SharedState) -> None:
+        """Say what is new and hear what is; without a table for it, try again later."""
+        with self._lock:
+            states, self._unsaid = self._unsaid, {}
+        try:
+            shared.publish(list(states.values()))
+            self._said |= {key: state.observed_at for key, state in states.items()}
+            now = self._wall()
+            for state in shared.read(self._since - OVERLAP):
+                self._hear(state, now)
+            self._since, self._states_failures = now, 0
+        except CajanegraError as error:
             with self._lock:
                 self._unsaid = states | self._unsaid
-            self._hang_up()
+            if not isinstance(error, SchemaError):
+                raise
+            self._states_failures += 1
+            self._states_again = time.monotonic() + min(INTERVAL * 2.0**self._states_failures, LONGEST_PAUSE)
+            if self._states_failures == TROUBLESOME:
+                _log.warning("what is learned of the providers is not shared for now: %s", error)
 
     def _hear(self, state: ProviderState, now: float) -> None:
         key = (state.account, state.model)
@@ -170,7 +210,7 @@ class Sharing:
     def _hang_up(self) -> None:
         shared, self.shared = self.shared, None
         if shared is not None:
-            shared.close()
+            shared.states.close()
 
 
 def _kind(name: str) -> FailureKind:
@@ -181,7 +221,7 @@ def _kind(name: str) -> FailureKind:
 
 
 _sharings: weakref.WeakSet[Sharing] = weakref.WeakSet()
-_inherited: list[SharedState | None] = []
+_inherited: list[Shared | None] = []
 """Kept for good, since ending a connection that the parent uses would end it for the parent."""
 
 

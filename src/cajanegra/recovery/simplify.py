@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from cajanegra.domain.call import ChatRequest, Message
+from msgspec.structs import replace
+
+from cajanegra.domain.call import MEANINGFUL, ChatRequest, Message, Strategy
+from cajanegra.domain.correction import Simplify
 from cajanegra.domain.failure import Failure, FailureKind
+from cajanegra.domain.moves import MOVES
 
 TOKENS_PER_CHARACTER = 0.25
 """A rule of thumb for English; the providers' own numbers are used where there are any."""
@@ -21,13 +25,6 @@ SHORTEST_TEXT = 200
 CUT_MARK = "\n[…]\n"
 _KEPT_ROLES = ("system", "developer")
 _NEW_NAME = "max_completion_tokens"
-MEANINGFUL = frozenset(
-    {
-        *("messages", "model", "stream", "response_format", "tools", "tool_choice", "functions"),
-        *("function_call", "n", "stop", "modalities", "audio", "web_search_options", "logit_bias"),
-    }
-)
-"""Parameters without which the answer is not what was asked for: they are never left out."""
 
 _NUMBER = re.compile(r"(?<![\w.])\d{1,3}(?:,\d{3})+(?![\w])|(?<![\w.])\d{2,9}(?![\w])")
 _PARAMETER = re.compile(
@@ -83,6 +80,51 @@ def simplify(
     return _shrink(request, limit or context_window, asked, density, refused=True)
 
 
+def simplified_as(
+    correction: Simplify,
+    request: ChatRequest,
+    failure: Failure,
+    context_window: int | None,
+    density: float = TOKENS_PER_CHARACTER,
+) -> Simplified | None:
+    """The request made smaller as a correction says, or ``None`` where it changes nothing.
+
+    One that does not say how does what the failure demands, or else leaves out half of the prompt.
+
+    Args:
+        correction: what to take away.
+        request: what failed; it is not changed.
+        failure: how.
+        context_window: tokens that the model can hold, when known.
+        density: tokens per character of the prompt, as far as known.
+    """
+    if not correction.config:
+        if Strategy.SIMPLIFY in MOVES[failure.kind]:
+            return simplify(request, failure, context_window, density)
+        return _shrink(request, None, None, density, refused=True)
+    changes = Simplified(request, {})
+    for name in correction.remove:
+        changes = both(changes, without(changes.request, name, None))
+    if correction.max_tokens is not None:
+        changes = both(changes, with_shorter_answer(changes.request, correction.max_tokens))
+    if correction.context_window is not None:
+        changes = both(changes, fit(changes.request, correction.context_window, density))
+    return changes if changes.changed else None
+
+
+def both(first: Simplified, then: Simplified | None) -> Simplified:
+    """The changes of one request one after the other."""
+    if then is None:
+        return first
+    changed = dict(first.changed)
+    for name, value in then.changed.items():
+        if isinstance(value, list):
+            changed[name] = [*changed.get(name, []), *value]
+        else:
+            changed[name] = {**changed.get(name, {}), **value} if name == "parameters_renamed" else value
+    return Simplified(then.request, changed)
+
+
 def fit(
     request: ChatRequest, context_window: int | None, density: float = TOKENS_PER_CHARACTER
 ) -> Simplified | None:
@@ -101,10 +143,14 @@ def fits(request: ChatRequest, context_window: int | None, density: float = TOKE
 
 def numbers_of(message: str) -> tuple[int | None, int | None]:
     """The numbers of a context-length message: the tokens that there is room for, and those asked for."""
-    numbers = sorted({number for number in _numbers(message) if number >= 256}, reverse=True)  # noqa: PLR2004
-    if not numbers:
-        return None, None
-    return (numbers[1], numbers[0]) if len(numbers) > 1 else (numbers[0], None)
+    named = set(_numbers(message))
+    numbers = sorted((number for number in named if number >= 256), reverse=True)  # noqa: PLR2004
+    if len(numbers) < 2:  # noqa: PLR2004
+        return (numbers[0] if numbers else None), None
+    asked, *others = numbers
+    # What was asked for is often told in its parts, prompt and answer; the limit is none of them.
+    limits = [number for number in others if asked - number not in named]
+    return (limits or others)[0], asked
 
 
 def characters_of(messages: Sequence[Message]) -> int:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from dataclasses import replace
+
+import msgspec
 
 from cajanegra.domain.call import Answer, Chunk, Usage
 from cajanegra.domain.failure import Failure, FailureKind, ProviderError
+from cajanegra.patience import Patience
+from cajanegra.recovery.continuation import Echo
 from cajanegra.recovery.course import Course
 
 
@@ -28,15 +31,18 @@ class Received:
         self._course = course
         self._clock = clock
         self._begun = clock()
-        self._texts: list[str] = []
+        self._texts: list[str] = [course.request.begun] if course.request.begun else []
+        self._echo = Echo(course.request.begun)
         self._model: str | None = None
         self._finish_reason: str | None = None
         self._usage = Usage()
         self._repaired = False
+        self._told = False
+        """Whether the consumer was told who goes on with the answer."""
 
     @property
     def text(self) -> str:
-        """The text so far."""
+        """The text so far, with what was there when the attempt began."""
         return "".join(self._texts)
 
     async def chunks(self) -> AsyncGenerator[Chunk]:
@@ -50,16 +56,17 @@ class Received:
         source = target.provider.stream(
             course.request, target.model, timeout=min(target.timeout, max(course.remaining, 0.05))
         )
-        async with aclosing(source):
-            limit = course.limit()
-            while (chunk := await self._next(source, limit)) is not None:
-                self._add(chunk)
-                limit = target.idle_timeout or target.timeout
-                if kept is not None:
-                    kept.append(chunk)
-                elif _has_something(chunk):
-                    self.delivered = self.delivered or bool(chunk.text or chunk.tool_calls)
-                    yield chunk
+        with closing(Patience()) as patience:
+            async with aclosing(source):
+                limit = course.limit()
+                while (chunk := await self._next(source, patience, limit)) is not None:
+                    chunk = self._add(chunk)
+                    limit = target.idle_timeout or target.timeout
+                    if kept is not None:
+                        kept.append(chunk)
+                    elif _has_something(chunk):
+                        self.delivered = self.delivered or chunk.is_content
+                        yield chunk
         if kept is not None:
             course.check_prompt(self.answer())
             for chunk in filter(_has_something, kept):
@@ -76,9 +83,9 @@ class Received:
         """The whole answer, once it is complete."""
         return Answer(self.text, self._model, self._usage, self._finish_reason, repaired=self._repaired)
 
-    async def _next(self, source: AsyncGenerator[Chunk], seconds: float) -> Chunk | None:
+    async def _next(self, source: AsyncGenerator[Chunk], patience: Patience, seconds: float) -> Chunk | None:
         try:
-            async with asyncio.timeout(seconds):
+            with patience.within(seconds):
                 return await anext(source, None)
         except TimeoutError:
             what = "no further token" if self.first_ms is not None else "no token"
@@ -88,17 +95,27 @@ class Received:
                 Failure(FailureKind.TIMEOUT, message, target.provider.name, target.model)
             ) from None
 
-    def _add(self, chunk: Chunk) -> None:
-        if (chunk.text or chunk.tool_calls) and self.first_ms is None:
+    def _add(self, chunk: Chunk) -> Chunk:
+        """Note what a chunk brings, and return what of it is new."""
+        if self.first_ms is None and chunk.is_content:
             seconds = self._clock() - self._begun
             self.first_ms = round(seconds * 1000)
             self._course.first_content(seconds)
+        if self._course.request.begun:
+            text = self._echo.take(chunk.text, last=chunk.finish_reason is not None)
+            tells = bool(text or chunk.finish_reason) and not self._told
+            name = None
+            if tells:
+                self._told, name = True, self._course.target.provider.name
+                self._course.gone_on()
+            chunk = msgspec.structs.replace(chunk, text=text, continued_by=name, wire=b"")
         if chunk.text:
             self._texts.append(chunk.text)
         self._model = chunk.model or self._model
         self._finish_reason = chunk.finish_reason or self._finish_reason
         self._usage = chunk.usage or self._usage
         self._repaired = self._repaired or chunk.repaired
+        return chunk
 
     def _check_delivered(self) -> None:
         """A prompt that turns out to have been cut after the answer was delivered is told all the same."""
@@ -106,4 +123,4 @@ class Received:
 
 
 def _has_something(chunk: Chunk) -> bool:
-    return bool(chunk.text or chunk.tool_calls or chunk.finish_reason or chunk.usage)
+    return bool(chunk.is_content or chunk.finish_reason or chunk.usage)

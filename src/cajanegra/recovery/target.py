@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from cajanegra.domain.call import Operation
 from cajanegra.ports import Provider
 
 
@@ -20,6 +21,11 @@ class Target:
         first_token_timeout: seconds that a stream may take to its first content.
         idle_timeout: seconds that a stream may pause afterwards.
         max_in_flight: attempts that may be under way at once at this account.
+        continues: how it is asked to go on with an answer that is begun (``continuation.WAYS``), if it can.
+        operation: what it is asked.
+        weight: its share of the calls, among endpoints of one provider that are equally fast.
+        key: identifies account and model; who does not know a model for one operation may for another.
+        place: who answers, as the record has it: endpoints and keys of one provider are one place.
     """
 
     provider: Provider
@@ -30,8 +36,15 @@ class Target:
     first_token_timeout: float | None = None
     idle_timeout: float | None = None
     max_in_flight: int | None = None
+    continues: str | None = None
+    operation: Operation = Operation.CHAT
+    weight: float = 1.0
+    key: tuple[str, str] = field(init=False)
+    place: tuple[str, str] = field(init=False)
 
-    @property
-    def key(self) -> tuple[str, str]:
-        """Identifies account and model."""
-        return self.account or self.provider.name, self.model
+    def __post_init__(self) -> None:
+        """They are asked for often."""
+        chats = self.operation is Operation.CHAT
+        model = self.model if chats else f"{self.operation}:{self.model}"
+        object.__setattr__(self, "key", (self.account or self.provider.name, model))
+        object.__setattr__(self, "place", (self.provider.name, self.model))

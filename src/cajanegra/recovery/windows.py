@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from cajanegra.recovery.memory import Memory
+
 Key = tuple[str, str]
 
 CHARACTERS_PER_TOKEN = 4.0
@@ -58,10 +60,10 @@ class Windows:
     """Context windows and token counts of all targets, as far as they have shown."""
 
     def __init__(self) -> None:
-        self._windows: dict[Key, int] = {}
-        self._proven: dict[Key, tuple[int, int]] = {}
+        self._windows = Memory[Key, int]()
+        self._proven = Memory[Key, tuple[int, int]]()
         """The most tokens that a target has counted, and the characters of that prompt."""
-        self._counts: dict[Key, _Counts] = {}
+        self._counts = Memory[Key, _Counts]()
         self._all = _Counts()
 
     def window(self, key: Key, known: int | None) -> int | None:
@@ -96,7 +98,10 @@ class Windows:
         if shown is not None and tokens > shown:
             self._windows[key] = tokens
         ratio = max(tokens - TOKENS_PER_MESSAGE * messages, 1) / characters
-        self._counts.setdefault(key, _Counts()).add(ratio)
+        counts = self._counts.get(key)
+        if counts is None:
+            counts = self._counts[key] = _Counts()
+        counts.add(ratio)
         self._all.add(ratio)
 
     def looks_cut(self, key: Key, characters: int, tokens: int) -> bool:

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import inspect, literal, select, table
-from sqlalchemy.exc import SQLAlchemyError
 
 from cajanegra.errors import SchemaError, StorageError, UsageError
 from cajanegra.storage import backup_postgresql, backup_sqlite, migrate
-from cajanegra.storage.database import Database, storage_error
+from cajanegra.storage.database import Database, reading
 from cajanegra.storage.tables import VERSION_TABLE, Base
 
 Progress = Callable[[int, int], None]
@@ -83,20 +82,15 @@ def _ignore(_done: int, _total: int) -> None:
 def _tables(db: Database) -> list[str]:
     if db.dialect == "sqlite" and not Path(db.url.database or "").exists():
         raise StorageError(f"{db.url.database} does not exist")
-    try:
-        present = set(inspect(db.engine).get_table_names())
-    except SQLAlchemyError as error:
-        raise storage_error(db, error) from None
+    with reading(db) as connection:
+        present = set(inspect(connection).get_table_names())
     return [name for name in Base.metadata.tables if name in present]
 
 
 def _with_rows(db: Database, tables: list[str]) -> list[str]:
-    try:
-        with db.engine.connect() as connection:
-            some = [select(literal(1)).select_from(table(name)).limit(1) for name in tables]
-            return [name for name, query in zip(tables, some, strict=True) if connection.scalar(query)]
-    except SQLAlchemyError as error:
-        raise storage_error(db, error) from None
+    with reading(db) as connection:
+        some = [select(literal(1)).select_from(table(name)).limit(1) for name in tables]
+        return [name for name, query in zip(tables, some, strict=True) if connection.scalar(query)]
 
 
 def _require_backup(path: Path, dialect: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import IO
 
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 
 from cajanegra.errors import StorageError
-from cajanegra.storage.database import Database, storage_error
+from cajanegra.storage import partitions
+from cajanegra.storage.database import Database, reading
+from cajanegra.storage.partitions import Partition
 from cajanegra.storage.tables import Base
 
 INSTALLED = Path("/usr/lib/postgresql")
@@ -23,9 +25,12 @@ INSTALLED = Path("/usr/lib/postgresql")
 
 
 def dump(db: Database, tables: Sequence[str], path: Path, on_progress: Callable[[int, int], None]) -> None:
-    """Write the tables to ``path``."""
+    """Write the tables to ``path``; the rows of partitions so that they go into any storage."""
+    with reading(db) as connection:
+        tables = [*tables, *(one.name for one in partitions.partitions(connection))]
     names = [f"--table={name}" for name in _qualified(db, tables)]
     options = ["--format=custom", "--verbose", "--no-password", f"--file={path}", f"--dbname={_address(db)}"]
+    options.append("--load-via-partition-root")
     command = [program("pg_dump"), *options, *names]
     with subprocess.Popen(command, env=_environment(db), stderr=subprocess.PIPE, text=True) as process:  # noqa: S603 - no shell
         assert process.stderr is not None  # noqa: S101 - tells the type checker
@@ -47,11 +52,16 @@ def load(db: Database, tables: Sequence[str], path: Path, on_progress: Callable[
     transaction, into tables that keep their owners, privileges and views.
     """
     qualified = _qualified(db, tables)
+    others = _partitions_in(path)
+    with reading(db) as connection:
+        is_partitioned = partitions.is_partitioned(connection)
+    if is_partitioned:
+        partitions.make_like(db, others)
     read = [
         program("pg_restore"),
         "--data-only",
         "--file=-",
-        *(f"--table={name}" for name in tables),
+        *(f"--table={name}" for name in [*tables, *(one.name for one in others)]),
         str(path),
     ]
     run = [program("psql"), "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1"]
@@ -81,6 +91,17 @@ def load(db: Database, tables: Sequence[str], path: Path, on_progress: Callable[
         if reader.returncode:
             raise StorageError(f"{path} cannot be restored: {_complaint(_text(restore_said))}")
     on_progress(len(tables), len(tables))
+
+
+def _partitions_in(path: Path) -> list[Partition]:
+    """The partitions whose rows are in a backup."""
+    command = [program("pg_restore"), "--schema-only", "--file=-", str(path)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
+    found = (partitions.parse(name, bounds) for name, bounds in _ATTACHED.findall(said.stdout))
+    return [one for one in found if one is not None]
+
+
+_ATTACHED = re.compile(r"ai_request_logs ATTACH PARTITION \S*?\b(ai_request_logs_p\d{8}) (FOR VALUES .*);")
 
 
 def program(name: str) -> str:
@@ -118,11 +139,8 @@ def _qualified(db: Database, tables: Sequence[str]) -> list[str]:
         "SELECT quote_ident(nspname) || '.' || quote_ident(relname) FROM pg_class c"
         " JOIN pg_namespace n ON n.oid = relnamespace WHERE c.oid = to_regclass(:name)"
     )
-    try:
-        with db.engine.connect() as connection:
-            return [connection.execute(query, {"name": name}).scalar_one() for name in tables]
-    except SQLAlchemyError as error:
-        raise storage_error(db, error) from None
+    with reading(db) as connection:
+        return [connection.execute(query, {"name": name}).scalar_one() for name in tables]
 
 
 def _sequence(table: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from cajanegra.domain.record import ContentRecord
+from cajanegra.storage.database import inserting
 from cajanegra.storage.fitting import fit_identity, fit_json, fit_request_id, fit_text, fit_time
 from cajanegra.storage.fitting_columns import time_text
 from cajanegra.storage.rows import MAX_CONTENT, repeated_request_id, tenant_request_id
@@ -26,8 +26,7 @@ def write_content(connection: Connection, record: ContentRecord) -> bool:
     call_id = _call_of(connection, record)
     if call_id is None:
         return False
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(CONTENTS).values(
+    statement = inserting(CONTENTS, connection.dialect.name).values(
         request_log_id=call_id,
         prompt=fit_json(record.prompt, size=MAX_CONTENT),
         answer=fit_text(record.answer, MAX_CONTENT),

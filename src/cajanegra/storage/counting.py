@@ -1,84 +1,224 @@
-"""Counts failures under their error patterns."""
+"""Counts failures under their error patterns, in the transaction that writes their calls."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, case, delete, func, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, case, delete, func, insert, select, update
 
-from cajanegra.domain.record import CallRecord, Occurrence
-from cajanegra.storage.rows import pattern_key, pattern_row
-from cajanegra.storage.tables import ERROR_ANALYSIS
+from cajanegra.domain.pattern import GROUPING_VERSION
+from cajanegra.storage.adding import Counter
+from cajanegra.storage.calls import Written
+from cajanegra.storage.fitting import fit_time
+from cajanegra.storage.fitting_columns import time_text
+from cajanegra.storage.occurrences import write_links
+from cajanegra.storage.rows import pattern_row
+from cajanegra.storage.tables import (
+    ERROR_ANALYSIS,
+    OCCURRENCES,
+    PATTERN_CHANGES,
+    PATTERN_FACETS,
+    PATTERN_HOURS,
+    PATTERN_TENANTS,
+    PATTERNS,
+)
+from cajanegra.storage.tallies import PatternTallies, tally
 
-_PATTERNS = ERROR_ANALYSIS.c
+PATTERN_TABLES = (PATTERNS, PATTERN_TENANTS, PATTERN_HOURS, PATTERN_FACETS, OCCURRENCES, PATTERN_CHANGES)
+"""What counting in full needs beside ``ai_error_analysis``."""
+
+_ANALYSIS = ERROR_ANALYSIS.c
+_SPAN: Any = {"earliest": ("first_occurred",), "latest": ("last_occurred",)}
+
+_TOTALS = Counter(
+    ERROR_ANALYSIS,
+    (
+        "error_pattern", "error_code", "error_message_pattern", "occurrence_count", "last_occurred",
+        "probable_cause", "suggested_action", "resolution_status", "created_at", "updated_at",
+    ),
+    keys=("error_pattern",),
+    sums=("occurrence_count",),
+    latest=("last_occurred",),
+    replaced=("updated_at",),
+    returning=("error_pattern", "resolution_status", "resolved_at"),
+)  # fmt: skip
+_KNOWN_TOTALS = replace(_TOTALS, columns=("id", *_TOTALS.columns))
+"""With the id of the row that is there: an insert without one takes a number from PostgreSQL's sequence,
+which has 2^31 of them, even where it becomes an update."""
+_OWN = Counter(
+    PATTERNS,
+    ("pattern", "failures", "recovered", "first_occurred", "last_occurred", "grouping_version"),
+    keys=("pattern",),
+    sums=("failures", "recovered"),
+    replaced=("grouping_version",),
+    returning=("pattern", "merged_into"),
+    **_SPAN,
+)
+_TENANTS = Counter(
+    PATTERN_TENANTS,
+    ("pattern", "tenant_id", "failures", "recovered", "first_occurred", "last_occurred"),
+    keys=("pattern", "tenant_id"),
+    sums=("failures", "recovered"),
+    **_SPAN,
+)
+_HOURS = Counter(
+    PATTERN_HOURS,
+    ("pattern", "tenant_id", "hour", "failures"),
+    keys=("pattern", "tenant_id", "hour"),
+    sums=("failures",),
+)
+_FACETS = Counter(
+    PATTERN_FACETS,
+    ("pattern", "tenant_id", "facet", "value", "failures", "last_occurred"),
+    keys=("pattern", "tenant_id", "facet", "value"),
+    sums=("failures",),
+    latest=("last_occurred",),
+)
 
 
-@dataclass(slots=True)
-class _Tally:
-    """What a batch adds to one pattern, or takes from it."""
+def count_patterns(connection: Connection, written: Written, now: datetime, *, in_full: bool) -> None:
+    """Count the failures of calls that were written; those counted for an end that was replaced go.
 
-    first: Occurrence | None = None
-    count: int = 0
-    last: datetime | None = None
+    Every table is gone through in one order, so that two writers seldom wait for each other.
 
-
-def count_patterns(
-    connection: Connection,
-    written: Sequence[tuple[CallRecord, int]],
-    replaced: Mapping[int, Sequence[str]],
-    now: datetime,
-) -> None:
-    """Count the failures of calls that were written; those counted for an end that was replaced go."""
-    tallies: dict[str, _Tally] = {}
-    for record, _id in written:
-        for occurrence in record.occurrences:
-            tally = tallies.setdefault(pattern_key(occurrence.pattern), _Tally())
-            tally.first = tally.first or occurrence
-            tally.count += 1
-            tally.last = max(tally.last, occurrence.at) if tally.last else occurrence.at
-    for patterns in replaced.values():
-        for pattern in patterns:
-            tallies.setdefault(pattern_key(pattern), _Tally()).count -= 1
-    # Always in the same order, so that two writers cannot wait for each other.
-    for name in sorted(tallies):
-        tally = tallies[name]
-        if tally.count > 0 and tally.first is not None and tally.last is not None:
-            _add(connection, tally.first, tally.count, tally.last, now)
-        elif tally.count < 0:
-            _take(connection, name, -tally.count)
+    Args:
+        connection: in the transaction that has written the calls.
+        written: the calls.
+        now: the time that it is, aware.
+        in_full: whether there are the ``PATTERN_TABLES``; without them only the guide's table is kept.
+    """
+    tallies = tally(written, now)
+    if not tallies:
+        return
+    if not in_full:
+        _count_totals(connection, {name: [found] for name, found in tallies.items()}, now)
+        return
+    merged = _count_own(connection, tallies)
+    by_total: dict[str, list[PatternTallies]] = {}
+    for name, found in tallies.items():
+        by_total.setdefault(merged.get(name) or name, []).append(found)
+    _reopen(connection, by_total, _count_totals(connection, by_total, now), now)
+    _count_details(connection, tallies)
+    write_links(connection, tallies, written)
+    if written.replaced:
+        _drop_empty(connection, list(tallies))
 
 
-def _add(connection: Connection, first: Occurrence, count: int, last: datetime, now: datetime) -> None:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(ERROR_ANALYSIS)
-    new = statement.excluded
-    statement = statement.on_conflict_do_update(
-        index_elements=["error_pattern"],
-        set_={
-            "occurrence_count": func.coalesce(_PATTERNS.occurrence_count, 0) + new.occurrence_count,
-            "last_occurred": _later(connection, _PATTERNS.last_occurred, new.last_occurred),
-            "updated_at": new.updated_at,
-        },
-    )
-    connection.execute(statement, pattern_row(first, count, last, now))
+def _count_own(connection: Connection, tallies: Mapping[str, PatternTallies]) -> dict[str, str | None]:
+    """Count under the names of grouping; returns what they are merged into.
+
+    The rows stay locked, so that whoever merges a pattern waits until what was counted under it is there.
+    """
+    rows = [
+        (name, found.total.failures, found.total.recovered, *_span(found), GROUPING_VERSION)
+        for name, found in tallies.items()
+    ]
+    return {row.pattern: row.merged_into for row in _OWN.add(connection, rows)}
+
+
+def _span(found: PatternTallies) -> tuple[str | None, str | None]:
+    return time_text(found.total.first), time_text(found.total.last)
+
+
+def _count_totals(
+    connection: Connection, by_total: Mapping[str, list[PatternTallies]], now: datetime
+) -> list[Any]:
+    """Count in ``ai_error_analysis``; returns name, status and time of resolution of the rows."""
+    rows = []
+    for name, found in sorted(by_total.items()):
+        count = sum(tallies.total.failures for tallies in found)
+        sample = next((tallies.sample for tallies in found if tallies.sample), None)
+        if sample is not None and count >= 0:
+            last = max(tallies.total.last for tallies in found)
+            row = pattern_row(sample, count, last, now) | {"error_pattern": name}
+            rows.append(tuple(_sent(row[column]) for column in _TOTALS.columns))
+        elif count < 0:
+            _take(connection, name, -count)
+    known = _ids(connection, [row[0] for row in rows])
+    return [
+        *_KNOWN_TOTALS.add(connection, [(known[row[0]], *row) for row in rows if row[0] in known]),
+        *_TOTALS.add(connection, [row for row in rows if row[0] not in known]),
+    ]
+
+
+def _ids(connection: Connection, names: list[str]) -> dict[str, int]:
+    """The ids of the patterns that have a row in ``ai_error_analysis``."""
+    if not names:
+        return {}
+    query = select(_ANALYSIS.error_pattern, _ANALYSIS.id).where(_ANALYSIS.error_pattern.in_(names))
+    return {row.error_pattern: row.id for row in connection.execute(query)}
+
+
+def _sent(value: Any) -> Any:
+    return time_text(value) if isinstance(value, datetime) else value
 
 
 def _take(connection: Connection, name: str, count: int) -> None:
     """Count so many failures less; a pattern that never happened goes, unless somebody has dealt with it."""
-    here = _PATTERNS.error_pattern == name
-    left = func.coalesce(_PATTERNS.occurrence_count, 0) - count
+    here = _ANALYSIS.error_pattern == name
+    left = func.coalesce(_ANALYSIS.occurrence_count, 0) - count
     connection.execute(
         update(ERROR_ANALYSIS).where(here).values(occurrence_count=case((left > 0, left), else_=0))
     )
-    untouched = (_PATTERNS.resolution_status == "open") & _PATTERNS.auto_correction_enabled.is_(None)
-    connection.execute(delete(ERROR_ANALYSIS).where(here, _PATTERNS.occurrence_count == 0, untouched))
+    untouched = (_ANALYSIS.resolution_status == "open") & _ANALYSIS.auto_correction_enabled.is_(None)
+    connection.execute(delete(ERROR_ANALYSIS).where(here, _ANALYSIS.occurrence_count == 0, untouched))
 
 
-def _later(connection: Connection, old: Any, new: Any) -> Any:
-    """The later of two times, of which the first may be NULL."""
-    greatest = func.greatest if connection.dialect.name == "postgresql" else func.max
-    return greatest(func.coalesce(old, new), new)
+def _reopen(
+    connection: Connection, by_total: Mapping[str, list[PatternTallies]], rows: list[Any], now: datetime
+) -> None:
+    """Open the patterns again that are resolved and that a call met which began after that."""
+    for name, status, resolved_at in rows:
+        if status != "resolved":
+            continue
+        here = _ANALYSIS.error_pattern == name
+        since = _seconds(resolved_at)
+        if since is None:  # somebody wrote the status alone: from now on it is known since when
+            connection.execute(update(ERROR_ANALYSIS).where(here).values(resolved_at=fit_time(now)))
+            continue
+        begun = max((found.begun for found in by_total[name] if found.total.failures > 0), default=0.0)
+        if begun <= since:
+            continue
+        at = fit_time(now)
+        opened = {"resolution_status": "open", "resolved_at": None, "updated_at": at}
+        connection.execute(update(ERROR_ANALYSIS).where(here).values(opened))
+        connection.execute(update(PATTERNS).where(PATTERNS.c.pattern == name).values(regressed_at=at))
+        change = {"change": "regressed", "before": "resolved", "after": "open", "changed_at": at}
+        connection.execute(insert(PATTERN_CHANGES).values(pattern=name, **change))
+
+
+def _seconds(time: Any) -> float | None:
+    """A stored time in seconds since the Unix epoch; on SQLite anything may stand there."""
+    try:
+        found = datetime.fromisoformat(time) if isinstance(time, str) else time
+        return float((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())
+    except (AttributeError, ValueError, OverflowError):
+        return None
+
+
+def _count_details(connection: Connection, tallies: Mapping[str, PatternTallies]) -> None:
+    tenants: list[tuple[Any, ...]] = []
+    hours: list[tuple[Any, ...]] = []
+    facets: list[tuple[Any, ...]] = []
+    for name, found in tallies.items():
+        for tenant, one in sorted(found.by_tenant.items()):
+            span = time_text(one.first), time_text(one.last)
+            tenants.append((name, tenant, one.failures, one.recovered, *span))
+        for (tenant, hour), count in sorted(found.by_hour.items()):
+            hours.append((name, tenant, time_text(hour), count))
+        for key, one in sorted(found.facets()):
+            facets.append((name, *key, one.failures, time_text(one.last)))
+    _TENANTS.add(connection, tenants)
+    _HOURS.add(connection, hours)
+    _FACETS.add(connection, facets)
+
+
+def _drop_empty(connection: Connection, names: list[str]) -> None:
+    """Drop what only ends had that were replaced."""
+    for table in (PATTERN_TENANTS, PATTERN_HOURS, PATTERN_FACETS):
+        connection.execute(delete(table).where(table.c.pattern.in_(names), table.c.failures <= 0))
+    nothing = (PATTERNS.c.failures <= 0) & PATTERNS.c.merged_into.is_(None)
+    connection.execute(delete(PATTERNS).where(PATTERNS.c.pattern.in_(names), nothing))

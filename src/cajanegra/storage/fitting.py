@@ -21,17 +21,23 @@ MAX_JSON_ITEMS = 1_000
 """Entries of one list or object in metadata."""
 RESERVED_IDS = frozenset(
     {
-        "errors", "export", "live", "providers", "recent", "recoveries", "slow", "statistics", "storage",
-        "timeseries",
+        "errors", "export", "facets", "live", "providers", "recent", "recoveries", "retention", "slow",
+        "statistics", "storage", "timeseries",
     }
 )  # fmt: skip
 """Words that stand where a request id stands in the API's paths."""
 
+OURS = "~"
+"""Begins a request id that we gave a call because its own was taken; no application can give such a one."""
+INT32_MAX = 2**31 - 1
+"""The greatest number that a column of type INTEGER holds in PostgreSQL."""
+
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _REQUEST_ID_SIZE = 50
+_OURS = re.compile(rf"{OURS}[0-9a-f]{{32}}")
 _REQUEST_ID = re.compile(rf"[A-Za-z0-9._:-]{{1,{_REQUEST_ID_SIZE}}}")
 _NOT_IN_REQUEST_ID = re.compile(r"[^A-Za-z0-9._:-]")
-_INT32 = range(-(2**31), 2**31)
+_INT32 = range(-INT32_MAX - 1, INT32_MAX + 1)
 _IDENTITY_SIZE = 36
 
 Fitter = Callable[[Any], Any]
@@ -143,6 +149,11 @@ def fit_request_id(value: Any) -> str:
     if _REQUEST_ID.fullmatch(text) and text not in RESERVED_IDS:
         return text
     return derived_id(text)
+
+
+def stored_request_id(value: str) -> str:
+    """The id under which a call is looked for: its own, or the one that we gave it."""
+    return value if _OURS.fullmatch(value) else fit_request_id(value)
 
 
 def _describe(value: Any) -> str:

@@ -16,6 +16,7 @@ import msgspec
 from sqlalchemy import JSON, Column, DateTime, Float, Integer, String, Text
 
 from cajanegra.storage.fitting import (
+    INT32_MAX,
     MAX_JSON_DEPTH,
     MAX_JSON_TEXT,
     MAX_TEXT,
@@ -30,7 +31,6 @@ Values = Sequence[Any]
 ColumnFitter = Callable[[Values], Values]
 """Gives back the very same values where all of them fit."""
 
-_INT32_MAX = 2**31 - 1
 _ONLY_NONE, _ONLY_TEXTS = {type(None)}, {str}
 _TEXTS, _INTEGERS, _FLOATS = {str, type(None)}, {int, type(None)}, {float, type(None)}
 _WITHOUT_ZONE = len("2026-11-24 12:00:00.000000")
@@ -113,19 +113,23 @@ def fit_seconds(
     """
     latest = now + ahead
     if math.isfinite(sum(values)) and earliest <= min(values) and max(values) <= latest:
-        return [*map(seconds_text, values)], []
+        return _seconds_texts(values), []
     strange = [place for place, value in enumerate(values) if not earliest <= value <= latest]
-    kept = [now if place in strange else value for place, value in enumerate(values)]
-    return [*map(seconds_text, kept)], strange
+    credible = [value if earliest <= value <= latest else now for value in values]
+    return _seconds_texts(credible), strange
 
 
-def seconds_text(at: float) -> str:
+def _seconds_texts(values: Sequence[float]) -> list[str]:
     """Seconds since the Unix epoch as both databases read a time, rounded as ``datetime`` rounds them."""
-    second = int(at)
-    micros = round((at - second) * 1_000_000)
-    if micros == 1_000_000:  # noqa: PLR2004 - a whole second
-        second, micros = second + 1, 0
-    return f"{_second_text(second)}.{micros:06}"
+    texts = [
+        f"{_second_text(second := int(value))}.{round((value - second) * 1_000_000):06}" for value in values
+    ]
+    if max(map(len, texts)) > _WITHOUT_ZONE:  # rounded up to a whole second
+        texts = [
+            text if len(text) == _WITHOUT_ZONE else f"{_second_text(int(value) + 1)}.000000"
+            for text, value in zip(texts, values, strict=True)
+        ]
+    return texts
 
 
 @functools.lru_cache(maxsize=128)
@@ -139,7 +143,7 @@ def _fit_integers(values: Values) -> Values:
         return values
     if kinds <= _INTEGERS:
         numbers = [value for value in values if value is not None]
-        if not numbers or (max(numbers) <= _INT32_MAX and min(numbers) >= -_INT32_MAX - 1):
+        if not numbers or (max(numbers) <= INT32_MAX and min(numbers) >= -INT32_MAX - 1):
             return values
     return [fit_integer(value) for value in values]
 

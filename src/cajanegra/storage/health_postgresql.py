@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from cajanegra.storage import partitions
 from cajanegra.storage.check import Check
+from cajanegra.storage.copying import COPIES, REPLACED
+from cajanegra.storage.fitting import INT32_MAX
 from cajanegra.storage.health_schema import some
-from cajanegra.storage.tables import VERSION_TABLE, Base
+from cajanegra.storage.health_security import row_level_security
+from cajanegra.storage.partitions import BOUND
+from cajanegra.storage.tables import REQUEST_LOGS, VERSION_TABLE, Base
 from cajanegra.storage.verify import Finding
+from cajanegra.storage.widths import narrow
 
 _PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE")
+_IDS_WARN_AT = 0.5
+_IDS = text(
+    "SELECT CASE WHEN has_sequence_privilege(oid, 'SELECT, USAGE') THEN pg_sequence_last_value(oid) END"
+    " FROM pg_class WHERE oid = pg_get_serial_sequence(:table, 'id')::regclass"
+)
+_COPIES = text("SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = ANY (:names))")
+_UNFINISHED = text(
+    "SELECT EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = to_regclass(:table) AND conname = :bound)"
+)
 _CLOCK_WARNS_AFTER = 5.0
 """Seconds; what the recorder orders and what the database stamps would disagree visibly."""
 
@@ -33,6 +49,8 @@ def postgresql_checks(
         _writable(connection),
         _clock(connection, clock),
         _time_zone(connection),
+        row_level_security(connection),
+        *_storage(connection, clock),
     ]
 
 
@@ -91,6 +109,50 @@ def _sequences(connection: Connection, tables: list[str]) -> Check:
         detail = f"{len(behind)} behind the ids of their tables: new rows are refused as duplicate keys"
         return Check("sequences", "failed", detail, "; ".join(behind))
     return Check("sequences", "ok", "ahead of every id")
+
+
+def _storage(connection: Connection, clock: Callable[[], float]) -> Iterator[Check]:
+    """Whether there is room for the calls to come: numbers, and partitions."""
+    used = _ids_used(connection)
+    if used and used[0][0] >= _IDS_WARN_AT:
+        detail = f"{used[0][0]:.0%} of all ids of {used[0][1]} are used up"
+        yield Check("ids", "warning", detail, "as the owner of the tables: cajanegra db partition --bigint")
+    if connection.execute(_COPIES, {"names": [COPIES, REPLACED]}).scalar():
+        drop = f"DROP SCHEMA IF EXISTS {COPIES}, {REPLACED} CASCADE"
+        yield Check(
+            "copies",
+            "warning",
+            "tables are being copied, or that was cut short: what is left takes room, and notes each change",
+            f"where none is running: cajanegra db partition --bigint, or {drop}",
+        )
+    if connection.execute(_UNFINISHED, {"table": REQUEST_LOGS.name, "bound": BOUND}).scalar():
+        mend = f"cajanegra db partition, or ALTER TABLE {REQUEST_LOGS.name} DROP CONSTRAINT {BOUND}"
+        yield Check(
+            "partitions", "failed", "a conversion was cut short: calls of later days are refused", mend
+        )
+    there = partitions.partitions(connection)
+    if not there:
+        return
+    today = datetime.fromtimestamp(clock(), UTC)
+    missing = [str(day) for day in partitions.ahead(today) if not any(one.covers(day) for one in there)]
+    mend = "as the owner of the tables: cajanegra db partition"
+    if str(today.date()) in missing:
+        yield Check("partitions", "failed", "today has none; calls wait until somebody makes it", mend)
+    elif missing:
+        yield Check("partitions", "warning", f"there are none for {some(missing)}", mend)
+    else:
+        yield Check("partitions", "ok", f"{len(there)}, up to {there[-1].name}")
+
+
+def _ids_used(connection: Connection) -> list[tuple[float, str]]:
+    """Of each table with ids that end at 2^31 somewhere: the share that is used up, the greatest first."""
+    tables = {
+        name if column == "id" else REQUEST_LOGS.name
+        for name, columns in narrow(connection).items()
+        for column in columns
+    }
+    highest = {name: connection.execute(_IDS, {"table": name}).scalar() or 0 for name in tables}
+    return sorted(((last / INT32_MAX, name) for name, last in highest.items()), reverse=True)
 
 
 def _writable(connection: Connection) -> Check:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import itertools
 import sqlite3
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -16,22 +16,52 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 Columns = Sequence[Sequence[Any]]
 """Columns of equal length; times and JSON are text, as the drivers pass them on."""
 
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Rows as the database takes them.
+
+    Attributes:
+        rows: how many.
+        text: in the text format of COPY, for PostgreSQL.
+        statements: with their parameters, for SQLite; they pass over rows that are there already.
+    """
+
+    rows: int
+    text: bytes = b""
+    statements: Sequence[tuple[str, Sequence[Any]]] = ()
+
+
 _NULL = r"\N"
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _MAX_ROWS = 250
 """Rows at most in one statement for SQLite, which is run to its end without the interpreter's lock."""
+_MAX_PARAMETERS = 32_766 if sqlite3.sqlite_version_info >= (3, 32) else 999
+"""Of one statement (SQLite's manual, Limits, "Maximum Number Of Host Parameters")."""
 
 
-def load(connection: Connection, table: str, names: Sequence[str], columns: Columns) -> None:
-    """Insert rows.
+def prepare(dialect: str, table: str, names: Sequence[str], columns: Columns) -> Load:
+    """Do what can be done without the database to insert rows."""
+    if dialect == "postgresql":
+        return Load(len(columns[0]), text=_copy_text(columns))
+    return Load(len(columns[0]), statements=_statements(table, names, columns))
+
+
+def load(connection: Connection, table: str, names: Sequence[str], parts: Iterable[Load]) -> int:
+    """Insert rows; how many are new.
 
     Raises:
-        DBAPIError: what the database says.
+        IntegrityError: in PostgreSQL, that one is there already (see ``is_duplicate``).
+        DBAPIError: what the database says; the transaction is to be rolled back.
     """
     if connection.dialect.name == "postgresql":
-        copy(connection, table, names, [copy_text(columns)])
-    else:
-        insert_many(connection, table, names, columns)
+        return _copy(connection, table, names, parts)
+    return _execute(connection, parts)
+
+
+def load_columns(connection: Connection, table: str, names: Sequence[str], columns: Columns) -> int:
+    """Insert rows that nothing was prepared for, as ``load`` does."""
+    return load(connection, table, names, [prepare(connection.dialect.name, table, names, columns)])
 
 
 def overwrite(connection: Connection, table: str, values: Mapping[str, Any], row_id: int) -> None:
@@ -51,7 +81,7 @@ def is_duplicate(error: IntegrityError) -> bool:
 _UNIQUE_VIOLATION = "23505"
 
 
-def copy_text(columns: Columns) -> bytes:
+def _copy_text(columns: Columns) -> bytes:
     """The rows in the text format of COPY (PostgreSQL's manual, COPY, "Text Format")."""
     rows = len(columns[0])
     if not rows:
@@ -77,82 +107,46 @@ def copy_text(columns: Columns) -> bytes:
     return text.encode()
 
 
-def copy(connection: Connection, table: str, names: Sequence[str], texts: Iterable[bytes]) -> None:
-    """Insert rows by COPY.
-
-    Raises:
-        DBAPIError: what PostgreSQL says; the transaction is to be rolled back.
-    """
+def _copy(connection: Connection, table: str, names: Sequence[str], parts: Iterable[Load]) -> int:
     statement = f"COPY {table} ({', '.join(names)}) FROM STDIN"
     driver: Any = connection.connection.driver_connection
+    rows = 0
     try:
         with driver.cursor() as cursor, cursor.copy(statement) as copying:
-            for text in texts:
-                copying.write(text)
+            for part in parts:
+                copying.write(part.text)
+                rows += part.rows
     except psycopg.Error as error:
         raise DBAPIError.instance(statement, None, error, psycopg.Error) from error
+    return rows
 
 
-def insert_many(connection: Connection, table: str, names: Sequence[str], columns: Columns) -> int:
-    """Insert rows into a table of SQLite, but for those that are there already; how many were new."""
-    rows = list(zip(*columns, strict=True))
+def _statements(table: str, names: Sequence[str], columns: Columns) -> Sequence[tuple[str, Sequence[Any]]]:
+    size = len(columns[0])
+    # A column without a single value is not bound row by row.
+    given = tuple(values.count(None) < size for values in columns)
+    columns = [values for values, is_given in zip(columns, given, strict=True) if is_given]
+    rows = [*zip(*columns, strict=True)]
+    most = max(1, min(_MAX_ROWS, _MAX_PARAMETERS // max(1, len(columns))))
+    return [
+        (
+            _insert(table, tuple(names), given, len(some := rows[start : start + most])),
+            [*itertools.chain.from_iterable(some)],
+        )
+        for start in range(0, size, most)
+    ]
+
+
+def _execute(connection: Connection, parts: Iterable[Load]) -> int:
     driver: Any = connection.connection.driver_connection
-    variables = driver.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
-    most = max(1, min(_MAX_ROWS, variables // len(names)))
     inserted = 0
-    for start in range(0, len(rows), most):
-        some = rows[start : start + most]
-        statement = _insert(table, tuple(names), len(some))
-        inserted += connection.exec_driver_sql(statement, tuple(itertools.chain.from_iterable(some))).rowcount
+    for part in parts:
+        for statement, parameters in part.statements:
+            try:
+                inserted += driver.execute(statement, parameters).rowcount
+            except sqlite3.Error as error:
+                raise DBAPIError.instance(statement, None, error, sqlite3.Error) from error
     return inserted
-
-
-def insert_stream(connection: Connection, table: str, names: Sequence[str], parts: Iterable[Columns]) -> int:
-    """Insert as ``insert_many`` does, while the next part is prepared; how many rows were new."""
-    inserted = 0
-    running: _Background | None = None
-    try:
-        for columns in parts:
-            if running is not None:
-                inserted += running.result()
-            running = _Background(functools.partial(insert_many, connection, table, names, columns))
-    finally:
-        if running is not None:
-            running.join()
-    return inserted + (running.result() if running is not None else 0)
-
-
-class _Background:
-    """Work on another thread; on this one where no thread can be started any more."""
-
-    def __init__(self, work: Callable[[], int]) -> None:
-        self._work = work
-        self._error: BaseException | None = None
-        self._count = 0
-        self._thread: threading.Thread | None = threading.Thread(target=self._run, name="cajanegra-sqlite")
-        try:
-            self._thread.start()
-        except RuntimeError:  # the interpreter is about to end
-            self._thread = None
-            self._run()
-
-    def join(self) -> None:
-        """Wait for its end."""
-        if self._thread is not None:
-            self._thread.join()
-
-    def result(self) -> int:
-        """Wait for its end; what it raised is raised."""
-        self.join()
-        if self._error is not None:
-            raise self._error
-        return self._count
-
-    def _run(self) -> None:
-        try:
-            self._count = self._work()
-        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
-            self._error = error
 
 
 def _lines(columns: Iterable[Sequence[str]]) -> str:
@@ -167,8 +161,8 @@ def _escaped(values: Sequence[Any]) -> Sequence[str]:
 
 
 @functools.lru_cache(maxsize=512)
-def _insert(table: str, names: tuple[str, ...], rows: int) -> str:
-    row = f"({', '.join('?' * len(names))})"
+def _insert(table: str, names: tuple[str, ...], given: tuple[bool, ...], rows: int) -> str:
+    row = f"({', '.join('?' if is_given else 'NULL' for is_given in given)})"
     return (
         f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join([row] * rows)} "  # noqa: S608 - our own names
         "ON CONFLICT DO NOTHING"

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.exc import SQLAlchemyError
 
 from cajanegra.errors import SchemaError
-from cajanegra.storage.database import Database, storage_error
+from cajanegra.storage.database import Database, reading, writing
 from cajanegra.storage.tables import VERSION_TABLE, Base
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def upgrade(db: Database, revision: str = "head") -> Upgrade:
         SchemaError: rows stand in the way, or the revision is unknown.
         StorageError: the database cannot be reached or refused.
     """
-    with _locked(db) as connection:
+    with locked(db) as connection:
         before = revision_of(connection)
         tables = set(inspect(connection).get_table_names())
         with _alembic:
@@ -81,7 +80,7 @@ def downgrade(db: Database, revision: str, *, drop_data: bool = False) -> str | 
         SchemaError: rows would be lost and ``drop_data`` is not set, or the revision is unknown.
         StorageError: the database cannot be reached or refused.
     """
-    with _locked(db) as connection:
+    with locked(db) as connection:
         with _alembic:
             _run(connection, "downgrade", revision, drop_data=drop_data)
         return revision_of(connection)
@@ -93,11 +92,8 @@ def current(db: Database) -> str | None:
     Raises:
         StorageError: the database cannot be reached.
     """
-    try:
-        with db.engine.connect() as connection:
-            return revision_of(connection)
-    except SQLAlchemyError as error:
-        raise storage_error(db, error) from None
+    with reading(db) as connection:
+        return revision_of(connection)
 
 
 def head() -> str:
@@ -120,28 +116,22 @@ def ensure_sqlite(db: Database) -> None:
     """
     if db.dialect != "sqlite":
         return
-    try:
-        with db.engine.connect() as connection:
-            present = set(inspect(connection).get_table_names()).intersection(_TABLES)
-    except SQLAlchemyError as error:
-        raise storage_error(db, error) from None
+    with reading(db) as connection:
+        present = set(inspect(connection).get_table_names()).intersection(_TABLES)
     if not present:
         upgrade(db)
 
 
 @contextmanager
-def _locked(db: Database) -> Iterator[Connection]:
+def locked(db: Database) -> Iterator[Connection]:
     """One transaction that no other migration runs beside."""
-    try:
-        with db.transaction() as connection:
-            if db.dialect == "postgresql":
-                connection.execute(text("SET LOCAL lock_timeout = '10min'"))
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-                # Writers queue behind a lock that we wait for: better to fail soon than to hold them up.
-                connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
-            yield connection
-    except SQLAlchemyError as error:
-        raise storage_error(db, error) from None
+    with writing(db) as connection:
+        if db.dialect == "postgresql":
+            connection.execute(text("SET LOCAL lock_timeout = '10min'"))
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            # Writers queue behind a lock that we wait for: better to fail soon than to hold them up.
+            connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
+        yield connection
 
 
 def revision_of(connection: Connection) -> str | None:

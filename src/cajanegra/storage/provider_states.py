@@ -8,11 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
 
 from cajanegra.ports import ProviderState
-from cajanegra.storage.database import Database, storage_error
+from cajanegra.storage.database import Database, inserting, reading, writing
 from cajanegra.storage.tables import PROVIDER_STATES
 
 _LAST = datetime(9999, 12, 31)  # noqa: DTZ001 - times are stored in UTC without saying so
@@ -29,28 +27,21 @@ class ProviderStates:
         """Tell all other processes; see ``ports.SharedState.publish``."""
         if not states:
             return
-        dialect: Any = sqlite if self._db.dialect == "sqlite" else postgresql
-        statement = dialect.insert(PROVIDER_STATES)
+        statement = inserting(PROVIDER_STATES, self._db.dialect)
         new = statement.excluded
         changes = {column.name: new[column.name] for column in _STATES if column.name != "scope"}
         upsert = statement.on_conflict_do_update(
             index_elements=["scope"], set_=changes, where=_STATES.observed_at <= new.observed_at
         )
-        try:
-            with self._db.transaction() as connection:
-                # In one order, so that two processes never wait for one another's rows.
-                connection.execute(upsert, sorted(map(_row, states), key=lambda row: row["scope"]))
-        except SQLAlchemyError as error:
-            raise storage_error(self._db, error) from None
+        with writing(self._db) as connection:
+            # In one order, so that two processes never wait for one another's rows.
+            connection.execute(upsert, sorted(map(_row, states), key=lambda row: row["scope"]))
 
     def read(self, since: float) -> Sequence[ProviderState]:
         """What was learned since then; see ``ports.SharedState.read``."""
         query = select(PROVIDER_STATES).where(_STATES.observed_at >= _time(since))
-        try:
-            with self._db.engine.connect() as connection:
-                return [_state(row) for row in connection.execute(query).mappings()]
-        except SQLAlchemyError as error:
-            raise storage_error(self._db, error) from None
+        with reading(self._db) as connection:
+            return [_state(row) for row in connection.execute(query).mappings()]
 
     def close(self) -> None:
         """Give back every connection."""

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec.structs import astuple
 from sqlalchemy import Table
 
 from cajanegra.domain.ids import derived_id
-from cajanegra.domain.record import CallRecord, FeedbackRecord, Occurrence, StepRecord
+from cajanegra.domain.record import (
+    EARLIEST,
+    MAX_AHEAD,
+    CallRecord,
+    FeedbackRecord,
+    Occurrence,
+    StepRecord,
+)
 from cajanegra.storage.fitting import (
+    OURS,
     are_request_ids,
     fit_identity,
     fit_request_id,
@@ -30,14 +39,12 @@ from cajanegra.storage.tables import ERROR_ANALYSIS, ERROR_RECOVERY, REQUEST_LOG
 
 Row = dict[str, Any]
 
+GIVEN_ID = "given_request_id"
+"""Metadata key of a call that is stored under another request id than it was given."""
 MAX_NOTED = 500
 """Characters of an original that are kept in metadata when its column could not hold it."""
 MAX_CONTENT = 1_000_000
 """Characters of a captured answer, or of one text in a captured prompt."""
-MAX_AHEAD = timedelta(hours=1)
-"""How far a caller's clock may be ahead of ours."""
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-"""Nothing recorded an AI call before; an earlier time is a wrong clock."""
 
 CALL_COLUMNS = tuple(column.name for column in REQUEST_LOGS.columns if column.name != "id")
 STEP_COLUMNS = tuple(column.name for column in ERROR_RECOVERY.columns if column.name != "id")
@@ -95,21 +102,44 @@ def call_columns(records: Sequence[CallRecord], now: datetime) -> dict[str, Valu
     for name in _TIMES:
         columns[name] = _times(given[name], now, name, changed)
     metadata = list(given["request_metadata"])
+    for place, value in enumerate(metadata):
+        if isinstance(value, dict) and GIVEN_ID in value:
+            metadata[place] = _with_given_id(given["request_id"], columns, place, value, changed)
     for place, changes in changed.items():
-        metadata[place] = _with_changes(metadata[place], changes)
+        if changes:
+            metadata[place] = _with_changes(metadata[place], changes)
     columns["request_metadata"] = [_metadata_text(value) for value in metadata]
     columns["response_metadata"] = [_metadata_text(value) for value in given["response_metadata"]]
     return {name: columns[name] for name in CALL_COLUMNS}
 
 
+def column_kind(name: str) -> type:
+    """The Python type of a column of ``ai_request_logs``."""
+    return REQUEST_LOGS.c[name].type.python_type
+
+
 def tenant_request_id(tenant_id: str | None, request_id: str) -> str:
     """The id under which a tenant's call is stored when another tenant has the same request id."""
-    return derived_id(tenant_id or "", request_id)
+    return OURS + derived_id(tenant_id or "", request_id)
 
 
 def repeated_request_id(tenant_id: str | None, request_id: str, created_at: str) -> str:
     """The id under which a call is stored when its tenant has given the same request id before."""
-    return derived_id(tenant_id or "", request_id, created_at)
+    return OURS + derived_id(tenant_id or "", request_id, created_at)
+
+
+def as_given(row: Row) -> Row:
+    """A row as its tenant knows it: under the id that they gave, whoever else has that id too.
+
+    A repeated id keeps the one that we gave it, since two calls cannot be found by one id.
+    """
+    metadata = row["request_metadata"]
+    given = metadata.get(GIVEN_ID) if isinstance(metadata, dict) else None
+    names = (given, tenant_request_id(row["tenant_id"], given)) if isinstance(given, str) else ()
+    if row["request_id"] not in names:
+        return row
+    rest = {name: value for name, value in metadata.items() if name != GIVEN_ID}
+    return {**row, "request_id": given, "request_metadata": rest}
 
 
 def step_columns(steps: Sequence[tuple[int, StepRecord]]) -> list[Values]:
@@ -173,6 +203,30 @@ def _note_changes(changed: dict[int, Row], name: str, given: Values, fitted: Val
             changed.setdefault(place, {})[name] = fit_text(value, MAX_NOTED)
 
 
+def _with_given_id(
+    ids: Values, columns: dict[str, Values], place: int, metadata: Row, changed: dict[int, Row]
+) -> Row:
+    """Metadata with its note of another request id, where that is ours: this, and a call exported elsewhere.
+
+    An application's own would show, by going, that somebody else has the call's id.
+    """
+    given, tenant = metadata[GIVEN_ID], columns["tenant_id"][place]
+    if isinstance(given, str) and ids[place] in (
+        tenant_request_id(tenant, given),
+        repeated_request_id(tenant, given, columns["created_at"][place]),
+    ):
+        columns["request_id"] = [
+            *columns["request_id"][:place],
+            ids[place],
+            *columns["request_id"][place + 1 :],
+        ]
+        changed.get(place, {}).pop("request_id", None)
+    elif given != columns["request_id"][place]:
+        changed.setdefault(place, {})[GIVEN_ID] = fit_text(given, MAX_NOTED)
+        return {name: value for name, value in metadata.items() if name != GIVEN_ID}
+    return metadata
+
+
 def _times(given: Values, now: datetime, name: str, changed: dict[int, Row]) -> list[str]:
     texts, strange = fit_seconds(given, EARLIEST.timestamp(), now.timestamp(), MAX_AHEAD.total_seconds())
     for place in strange:
@@ -184,7 +238,7 @@ def _seconds_noted(seconds: float) -> str:
     try:
         return datetime.fromtimestamp(seconds, UTC).isoformat()
     except (ValueError, OverflowError, OSError):
-        return str(seconds)
+        return "unknown" if math.isnan(seconds) else str(seconds)
 
 
 def _with_changes(metadata: Any, changes: Row) -> Row:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import Column, Connection, DefaultClause, MetaData, Table, UniqueConstraint, inspect, text
 from sqlalchemy.engine.interfaces import ReflectedColumn, ReflectedIndex
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.types import TypeEngine
 
-from cajanegra.storage.database import Database, storage_error
-from cajanegra.storage.tables import Base
+from cajanegra.storage import partitions, secure_state
+from cajanegra.storage.database import Database, reading
+from cajanegra.storage.growing_ids import is_widened
+from cajanegra.storage.tables import REQUEST_LOGS, Base
 
-Kind = Literal["table", "column", "type", "default", "nullable", "index", "unique"]
+Kind = Literal["table", "column", "type", "default", "nullable", "index", "unique", "security"]
 State = Literal["present", "missing", "different"]
 
 
@@ -43,20 +44,39 @@ class Finding:
 def verify(db: Database) -> list[Finding]:
     """Compare every table, column, type, default, unique constraint and index.
 
+    Where ``db secure`` was used, row-level security too. Of partitioned storage, the table that all
+    partitions are like, which PostgreSQL sees to.
+
     Raises:
         StorageError: the database cannot be reached.
     """
-    try:
-        with db.engine.connect() as connection:
-            return compare(connection, Base.metadata)
-    except SQLAlchemyError as error:
-        raise storage_error(db, error) from None
+    with reading(db) as connection:
+        return [*compare(connection, Base.metadata), *_security(connection)]
 
 
 def compare(connection: Connection, metadata: MetaData) -> list[Finding]:
     """Compare the tables of ``metadata`` with those that the connection sees."""
+    return compare_tables(connection, metadata.tables.values())
+
+
+def compare_tables(connection: Connection, tables: Iterable[Table]) -> list[Finding]:
+    """Compare some tables with those that the connection sees."""
     there = _There(connection)
-    return [finding for table in metadata.tables.values() for finding in _compare_table(there, table)]
+    return [finding for table in tables for finding in _compare_table(there, table)]
+
+
+def _security(connection: Connection) -> Iterator[Finding]:
+    if connection.dialect.name != "postgresql":
+        return
+    security = secure_state.read(connection)
+    if not security.is_on:
+        return
+    wrong = list(secure_state.incomplete(security))
+    for table, what, found in wrong:
+        state: State = "different" if found else "missing"
+        yield Finding(table, what, "security", state, "as 'cajanegra db secure' sets it", found)
+    for table in sorted(security.secured.difference(table for table, _what, _found in wrong)):
+        yield Finding(table, "row-level security", "security", "present", "on", "on")
 
 
 class _There:
@@ -66,6 +86,7 @@ class _There:
         self.inspector = inspect(connection)
         self.dialect = connection.dialect
         self.sqlite = self.dialect.name == "sqlite"
+        self.partitioned = {REQUEST_LOGS.name} if partitions.is_partitioned(connection) else set[str]()
         if self.sqlite:
             counting = (
                 "SELECT name FROM sqlite_master WHERE type = 'table' AND upper(sql) LIKE '%AUTOINCREMENT%'"
@@ -82,6 +103,10 @@ class _There:
     def type(self, kind: TypeEngine[Any]) -> str:
         shown = kind.compile(dialect=self.dialect)
         return "DOUBLE PRECISION" if shown == "FLOAT" and not self.sqlite else shown
+
+    def key(self, table: Table, names: list[str]) -> list[str]:
+        """The columns that must be unique together: across partitions, the time is always one of them."""
+        return [*names, "created_at"] if table.name in self.partitioned else names
 
     def counts_up(self, table: str, column: ReflectedColumn) -> bool:
         if self.sqlite:
@@ -113,9 +138,11 @@ def _compare_column(there: _There, column: Column[Any], found: ReflectedColumn) 
         return Finding(table, column.name, kind, state, expected, actual)
 
     yield finding("column", "column", "column")
-    yield finding("type", there.type(column.type), there.type(found["type"]))
+    kind = found["type"] if is_widened(column.type, found["type"]) else column.type
+    yield finding("type", there.type(kind), there.type(found["type"]))
     if not (there.sqlite and column.primary_key):  # SQLite keeps NULL out of an INTEGER PRIMARY KEY anyway
-        yield finding("nullable", _nullable(column.nullable), _nullable(found["nullable"]))
+        nullable = column.nullable and column.name not in there.key(column.table, [])
+        yield finding("nullable", _nullable(nullable), _nullable(found["nullable"]))
     if column is column.table.autoincrement_column:
         expected = "AUTOINCREMENT" if there.sqlite else "sequence"
         yield finding("default", expected, expected if there.counts_up(table, found) else "")
@@ -139,7 +166,7 @@ def _foreign_columns(table: Table, found: dict[str, ReflectedColumn]) -> Iterato
 def _compare_unique(there: _There, table: Table) -> Iterator[Finding]:
     inspector = there.inspector
     primary = list(inspector.get_pk_constraint(table.name)["constrained_columns"])
-    expected = [column.name for column in table.primary_key.columns]
+    expected = there.key(table, [column.name for column in table.primary_key.columns])
     state: State = "present" if primary == expected else "different" if primary else "missing"
     found = f"PRIMARY KEY ({', '.join(primary)})" if primary else ""
     yield Finding(
@@ -155,7 +182,7 @@ def _compare_unique(there: _There, table: Table) -> Iterator[Finding]:
     ]
     for constraint in table.constraints:
         if isinstance(constraint, UniqueConstraint):
-            names = [str(column.name) for column in constraint.columns]
+            names = there.key(table, [str(column.name) for column in constraint.columns])
             shown = f"UNIQUE ({', '.join(names)})"
             state = "present" if set(names) in present else "missing"
             yield Finding(
@@ -167,7 +194,10 @@ def _compare_indexes(there: _There, table: Table) -> Iterator[Finding]:
     found = {index["name"]: index for index in there.inspector.get_indexes(table.name)}
     for index in sorted(table.indexes, key=lambda index: str(index.name)):
         name = str(index.name)
-        expected = ", ".join(column.name for column in index.columns)
+        names = [column.name for column in index.columns]
+        # The key begins with the same column, and one index is enough.
+        is_key = len(names) == 1 and table.c[names[0]].unique
+        expected = ", ".join(there.key(table, names) if is_key else names)
         if name not in found:
             yield Finding(table.name, name, "index", "missing", expected, "")
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +11,14 @@ from sqlalchemy import Connection, Row, delete, exists, insert, literal, select
 from cajanegra.domain.record import CallRecord, ContentRecord, FeedbackRecord
 from cajanegra.storage import calls
 from cajanegra.storage.contents import write_content
-from cajanegra.storage.fitting import fit_identity, fit_json, fit_request_id, fit_text, fit_time
+from cajanegra.storage.fitting import (
+    fit_identity,
+    fit_json,
+    fit_request_id,
+    fit_text,
+    fit_time,
+    stored_request_id,
+)
 from cajanegra.storage.rows import MAX_CONTENT
 from cajanegra.storage.tables import REQUEST_LOGS, WAITING
 
@@ -40,7 +47,7 @@ class WaitingRoom:
             now = fit_time(self._clock())
             connection.execute(insert(WAITING), [_row(record) | {"created_at": now} for record in early])
 
-    def let_out(self, connection: Connection, written: Sequence[CallRecord]) -> None:
+    def let_out(self, connection: Connection, written: Iterable[CallRecord]) -> None:
         """Give what waits to the calls that have just come; now and then to all."""
         now = self._clock()
         if connection.execute(select(WAITING.c.id).limit(1)).first() is None:
@@ -74,7 +81,7 @@ def _row(record: FeedbackRecord | ContentRecord) -> dict[str, Any]:
     payload["at"] = record.at.timestamp()
     return {
         "kind": kind,
-        "request_id": fit_request_id(record.request_id),
+        "request_id": stored_request_id(record.request_id),
         "tenant_id": fit_identity(record.tenant_id),
         "payload": fit_json(payload, size=MAX_CONTENT),
     }

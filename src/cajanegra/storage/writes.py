@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import Connection, insert, inspect, select, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from cajanegra.domain.record import Batch, CallRecord, ContentRecord, FeedbackRecord
 from cajanegra.errors import RejectedError, SchemaError, StorageError
-from cajanegra.ports import Prepared
-from cajanegra.storage import calls, loading, migrate, waiting
+from cajanegra.ports import GiveWay, Prepared
+from cajanegra.storage import calls, loading, migrate, partitions, waiting
 from cajanegra.storage.contents import write_contents
-from cajanegra.storage.counting import count_patterns
-from cajanegra.storage.database import Database, storage_error
+from cajanegra.storage.counting import PATTERN_TABLES, count_patterns
+from cajanegra.storage.database import Database, reading, storage_error
 from cajanegra.storage.fitting import fit_time
+from cajanegra.storage.rollups import deltas
+from cajanegra.storage.rollups import state as rollup_state
+from cajanegra.storage.rollups.folding import Folding
 from cajanegra.storage.rows import (
     CONTENT_COLUMNS,
     STEP_COLUMNS,
-    call_columns,
     content_columns,
     step_columns,
 )
@@ -28,6 +30,9 @@ from cajanegra.storage.tables import CONTENTS, ERROR_RECOVERY, REQUEST_LOGS, TRA
 
 logger = logging.getLogger("cajanegra")
 
+_WITHOUT_TRACKS = "feedback that comes before its call is lost, a call is known by its request_id alone"
+_WITHOUT_PATTERNS = "of error patterns nothing but the total is counted"
+_WITHOUT_ROLLUPS = "statistics look at every call"
 _LONGEST_TRACK = timedelta(days=90)
 """After which a track that has not moved is taken for one whose process died before it could end it."""
 
@@ -44,15 +49,18 @@ class Store:
         self._db = db
         self._clock = clock
         self._has_tracks: bool | None = None
+        self._positions: dict[str, int] = {}
+        """Up to where the database has the tracks that were written to last."""
+        self._has_patterns = False
+        self._has_rollups = False
+        self._folding = Folding(db, clock)
         self._waiting = waiting.WaitingRoom(clock)
 
     def prepare(self, batch: Batch) -> Prepared:
         """See ``ports.CallStore.prepare``."""
         if not batch.calls:
             return Prepared(batch, calls.NO_CALLS)
-        columns = call_columns(batch.calls, self._clock())
-        text = loading.copy_text(list(columns.values())) if self._db.dialect == "postgresql" else b""
-        return Prepared(batch, calls.CallRows(batch.calls, columns, text))
+        return Prepared(batch, calls.CallRows.of(batch.calls, self._clock(), self._db.dialect))
 
     def write(self, parts: Iterable[Prepared], track: str = "") -> int:
         """See ``ports.CallStore.write``."""
@@ -60,13 +68,32 @@ class Store:
             if self._has_tracks is None:
                 self._has_tracks = self._make_ready()
             track = track if self._has_tracks else ""
-            with self._db.transaction() as connection:
-                return self._write(connection, parts, track)
+            new = self._write_somehow(_Coming(parts), track)
         except SQLAlchemyError as error:
             raise _explained(self._db, error) from None
+        if self._has_rollups:
+            self._folding.noted()
+        return new
+
+    def catch_up(self, give_way: GiveWay) -> None:
+        """See ``ports.CallStore.catch_up``."""
+        self._folding.run_if_due(give_way)
+
+    def count_known(self, records: Sequence[CallRecord]) -> int:
+        """How many of the calls would change nothing if they were written.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        if not records:
+            return 0
+        rows = calls.CallRows.of(records, self._clock(), self._db.dialect)
+        with reading(self._db) as connection:
+            return calls.count_known(connection, rows, self._clock())
 
     def forget(self, track: str) -> None:
         """See ``ports.CallStore.forget``."""
+        self._positions.pop(track, None)
         if not self._has_tracks or not track:
             return
         try:
@@ -77,21 +104,33 @@ class Store:
             raise _explained(self._db, error) from None
 
     def close(self) -> None:
-        """Give back every connection."""
+        """Count what is left to be counted, and give back every connection."""
+        self._folding.run()
         self._db.close()
 
     def _make_ready(self) -> bool:
         migrate.ensure_sqlite(self._db)
         with self._db.engine.connect() as connection:
             names = inspect(connection).get_table_names()
-        found = TRACKS.name in names and WAITING.name in names
-        if not found and REQUEST_LOGS.name in names:
+        is_new = REQUEST_LOGS.name not in names  # then nothing can be written, and it is asked again
+        tracks = TRACKS.name in names and WAITING.name in names
+        self._has_patterns = is_new or all(table.name in names for table in PATTERN_TABLES)
+        self._has_rollups = all(table.name in names for table in rollup_state.TABLES)
+        missing = {
+            _WITHOUT_TRACKS: tracks,
+            _WITHOUT_PATTERNS: self._has_patterns,
+            _WITHOUT_ROLLUPS: self._has_rollups,
+        }
+        if lost := [what for what, found in missing.items() if not found and not is_new]:
             logger.warning(
-                "%s has not all of cajanegra's tables: feedback that comes before its call is lost, and a "
-                "call is known by its request_id alone; 'cajanegra db upgrade' adds them",
+                "%s has not all of cajanegra's tables: %s; 'cajanegra db upgrade' adds them",
                 self._db.label,
+                ", and ".join(lost),
             )
-        return found or REQUEST_LOGS.name not in names
+        if self._has_rollups:
+            with self._db.transaction() as connection:
+                rollup_state.begin(connection, self._clock())
+        return tracks or is_new
 
     def _unwritten(self, parts: Iterable[Prepared], done: int) -> Iterator[Prepared]:
         """What stands behind a position."""
@@ -102,15 +141,52 @@ class Store:
             elif len(rest):
                 yield self.prepare(rest)
 
-    def _write(self, connection: Connection, coming: Iterable[Prepared], track: str) -> int:
+    def _write_somehow(self, coming: _Coming, track: str) -> int:
+        """Write in as many tries as it takes: each knows more of the calls, or finds more partitions."""
+        are_new, made = True, set[date]()
+        while True:
+            try:
+                return self._write(coming.from_the_first(), track, are_new=are_new)
+            except calls.RepeatedError:
+                are_new = False
+            except partitions.MissingDayError:
+                days = partitions.days_of(coming.times()).union(partitions.ahead(self._clock()))
+                if days <= made:
+                    raise StorageError("a partition that was just made is gone again") from None
+                partitions.make_days(self._db, days)
+                made |= days
+
+    def _write(self, coming: Iterable[Prepared], track: str, *, are_new: bool = True) -> int:
         now = self._clock()
         parts: list[Prepared] = []
-        written = calls.insert(
-            connection, _rows(self._unwritten(coming, _done(connection, track)), parts), now
-        )
-        if not parts:
-            return 0
-        _write_parts(connection, written.records, now)
+        # Forgotten until it is known again what the database has.
+        done = self._positions.pop(track, None) if track else 0
+        with self._db.transaction() as connection:
+            if done is None:
+                done = _position(connection, track)
+            rows = (part.rows for part in _noting(self._unwritten(coming, done), parts))
+            written = (
+                calls.insert_new(connection, rows, now)
+                if are_new
+                else calls.insert_unknown(connection, [*rows], now)
+            )
+            if not parts:
+                return 0
+            self._write_more(connection, parts, written, now)
+            position = max(part.position for part in parts)
+            if track:
+                _move(connection, track, done, position, now)
+        if track:
+            self._positions[track] = position
+        return written.new
+
+    def _write_more(
+        self, connection: Connection, parts: Sequence[Prepared], written: calls.Written, now: datetime
+    ) -> None:
+        """What belongs to the calls, or comes beside them."""
+        _write_parts(connection, written.fuller, now)
+        if self._has_rollups:
+            deltas.leave(connection, written.counted)
         contents = [record for part in parts for record in part.batch.contents]
         feedback = [record for part in parts for record in part.batch.feedback]
         early: list[FeedbackRecord | ContentRecord] = []
@@ -118,48 +194,74 @@ class Store:
         early += calls.give_feedback(connection, feedback)
         if self._has_tracks:
             self._waiting.let_in(connection, early)
-            self._waiting.let_out(connection, [record for record, _id in written.records])
-        count_patterns(connection, written.records, written.replaced, now)
-        if track:
-            _move(connection, track, max(part.batch.position for part in parts), now)
-        return len(written.records) - len(written.replaced)
+            self._waiting.let_out(connection, (record for part in parts for record in part.batch.calls))
+        count_patterns(connection, written, now, in_full=self._has_patterns)
 
 
-def _done(connection: Connection, track: str) -> int:
-    """The position up to which the database has the track, which stays locked; 0 for an unknown one."""
-    if not track:
-        return 0
-    query = select(TRACKS.c.position).where(TRACKS.c.track == track).with_for_update()
-    return connection.execute(query).scalar() or 0
+class _Coming:
+    """Parts as they come; a further try begins with those that were taken before."""
+
+    def __init__(self, parts: Iterable[Prepared]) -> None:
+        self._coming = iter(parts)
+        self._taken: list[Prepared] = []
+
+    def from_the_first(self) -> Iterator[Prepared]:
+        """All parts."""
+        yield from tuple(self._taken)
+        yield from _noting(self._coming, self._taken)
+
+    def times(self) -> Iterator[str]:
+        """When the calls of the parts that were taken were begun, as the table has it."""
+        for part in self._taken:
+            yield from part.rows.columns.get("created_at", ())
 
 
-def _rows(coming: Iterator[Prepared], parts: list[Prepared]) -> Iterator[calls.CallRows]:
-    """The rows of the parts; each part is noted when it is taken."""
+def _noting(coming: Iterable[Prepared], taken: list[Prepared]) -> Iterator[Prepared]:
+    """The parts; each is noted when it is taken."""
     for part in coming:
-        parts.append(part)
-        yield part.rows
+        taken.append(part)
+        yield part
 
 
-def _write_parts(connection: Connection, written: Sequence[tuple[CallRecord, int]], now: datetime) -> None:
-    steps = [(call_id, step) for record, call_id in written for step in record.steps]
+def _write_parts(connection: Connection, written: Sequence[calls.WrittenCall], now: datetime) -> None:
+    steps = [(call.id, step) for call in written for step in call.record.steps]
     contents = [
-        (call_id, record)
-        for record, call_id in written
-        if record.prompt is not None or record.answer is not None
+        (call.id, call.record)
+        for call in written
+        if call.record.prompt is not None or call.record.answer is not None
     ]
     for table, names, columns in (
         (ERROR_RECOVERY, STEP_COLUMNS, step_columns(steps) if steps else None),
         (CONTENTS, CONTENT_COLUMNS, content_columns(contents, now) if contents else None),
     ):
         if columns is not None:
-            loading.load(connection, table.name, names, columns)
+            loading.load_columns(connection, table.name, names, columns)
 
 
-def _move(connection: Connection, track: str, position: int, now: datetime) -> None:
+def _position(connection: Connection, track: str) -> int:
+    """The position up to which the database has the track; 0 for an unknown one."""
+    return connection.execute(select(TRACKS.c.position).where(TRACKS.c.track == track)).scalar() or 0
+
+
+def _move(connection: Connection, track: str, before: int, position: int, now: datetime) -> None:
+    """Note how far the track is written.
+
+    Raises:
+        StorageError: it is not at ``before`` any more: somebody else has written these records.
+    """
     values = {"position": position, "updated_at": fit_time(now)}
-    moved = connection.execute(update(TRACKS).where(TRACKS.c.track == track).values(values))
-    if not moved.rowcount:
-        connection.execute(insert(TRACKS).values(track=track, **values))
+    if not before:
+        try:
+            connection.execute(insert(TRACKS).values(track=track, **values))
+        except IntegrityError:
+            raise StorageError(_MOVED) from None
+        return
+    here = (TRACKS.c.track == track) & (TRACKS.c.position == before)
+    if not connection.execute(update(TRACKS).where(here).values(values)).rowcount:
+        raise StorageError(_MOVED)
+
+
+_MOVED = "the same part of the spool was written by somebody else at the same time"
 
 
 def _explained(db: Database, error: SQLAlchemyError) -> StorageError:

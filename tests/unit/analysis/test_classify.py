@@ -42,6 +42,16 @@ def _openai(code: str | None, message: str, kind: str = "invalid_request_error")
         (404, _openai("model_not_found", "The model `m-9` does not exist"), "model_not_found"),
         (404, {"error": "model 'llama9.1:8b' not found, try pulling it first"}, "model_not_found"),
         (400, _openai("context_length_exceeded", "maximum context length is 8192 tokens"), "context_length"),
+        (
+            400,
+            _openai(None, "The input (9000 tokens) is longer than the model's context length (8192 tokens)."),
+            "context_length",
+        ),
+        (
+            400,
+            _openai(None, "Requested token count exceeds the model's maximum context length of 8192 tokens."),
+            "context_length",
+        ),
         (400, {"error": {"type": "invalid_request_error", "message": "prompt is too long: 9 tokens > 8 maximum"}}, "context_length"),
         (400, _openai(None, "max_tokens is too large: 99999. This model supports at most 4096"), "max_tokens_invalid"),
         (400, _openai("content_filter", "The response was filtered"), "content_filter"),

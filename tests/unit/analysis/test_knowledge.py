@@ -4,9 +4,10 @@ from typing import Literal
 
 import pytest
 
-from cajanegra.analysis.knowledge import KnowledgeBase, OwnEntry, known_entries
+from cajanegra.analysis.knowledge import KnowledgeBase, OwnEntry, known_entries, translated
 from cajanegra.analysis.rules import RULES, VAGUE
 from cajanegra.domain.failure import FailureKind
+from cajanegra.ports import Explanation
 
 
 @pytest.mark.parametrize("language", ["en", "es"])
@@ -86,3 +87,20 @@ def test_an_own_entry_holds_where_all_that_is_given_fits(entry: dict[str, str], 
     known = KnowledgeBase(own=[OwnEntry("mine", "do it", **entry)])  # type: ignore[arg-type]
     found = known.look_up("openai", "timeout", code="slow", message="it timed out")
     assert (found.probable_cause == "mine") is fits
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+@pytest.mark.parametrize("provider", ["ollama", "openai", "globex-ai"])
+@pytest.mark.parametrize("kind", list(FailureKind))
+def test_what_is_stored_in_one_language_is_found_in_the_other(
+    kind: FailureKind, provider: str, language: Literal["en", "es"]
+) -> None:
+    wanted = KnowledgeBase(language).explain(provider, kind)
+    languages: tuple[Literal["en", "es"], ...] = ("en", "es")
+    for stored in languages:
+        assert translated(KnowledgeBase(stored).explain(provider, kind), language) == wanted
+
+
+def test_what_somebody_wrote_himself_stays_as_it_is() -> None:
+    own = Explanation("The cable is out.", "Put it in.")
+    assert translated(own, "es") == own

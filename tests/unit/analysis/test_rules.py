@@ -7,12 +7,12 @@ import pytest
 from cajanegra.analysis.knowledge import known_entries
 from cajanegra.analysis.phrases import Rule
 from cajanegra.analysis.reading import Judgement, Reading, judge
-from cajanegra.analysis.rules import RULES, VAGUE
+from cajanegra.analysis.rules import RULES, TOPICS, VAGUE
 from cajanegra.analysis.rules.fields import DECISIVE_EXCEPTIONS, EXCEPTIONS, FIRST_MOVES, STATUSES
 from cajanegra.domain.failure import FailureKind
 from rule_examples import EXAMPLES
 
-ALL = (*RULES, *VAGUE)
+ALL = (*RULES, *VAGUE, *TOPICS)
 
 
 def _first(message: str) -> Rule | None:
@@ -65,9 +65,14 @@ def test_a_class_name_alone_has_a_kind(name: str, kind: FailureKind) -> None:
         ("429 hm", 429),
         ("HTTP 400: hm", 400),
         ("Too Many Requests", 429),
+        ("AcmeException InternalServerError - 400 Hm", 400),
+        ('{"error":{"message":"hm","code":503}}', 503),
+        ("Response status code was unacceptable: 500", 500),
+        ("Failed to reach a model: 400 Bad Request hm", 400),
         ("404 page not found", 404),
         ("there are 429 reasons", None),
         ("about 500 tokens", None),
+        ("error: 512 tokens", None),
     ],
 )
 def test_the_status_in_a_message_is_found(message: str, status: int | None) -> None:
@@ -85,6 +90,26 @@ def test_the_innermost_message_goes_before_its_wrapper() -> None:
 def test_a_provider_that_refused_was_reached() -> None:
     message = 'stream error: unexpected status 400 Bad Request: {"message":"the widget is bent"}; retrying 4/5 in 1.7s'
     assert judge(Reading(message)).kind == "invalid_request"
+
+
+def test_an_escaped_line_break_is_no_parameter() -> None:
+    message = '{"message": "{\\n \\"the widget\\": \\"is bent\\",\\n \\"status\\": \\"INVALID\\"\\n}"}'
+    assert judge(Reading(message), 400).recover == "none"
+
+
+def test_a_status_of_the_request_goes_before_a_title_of_the_server() -> None:
+    message = "Internal server error: the widget is bent"
+    assert judge(Reading(message)).kind == "server_error"
+    assert judge(Reading(message), 422).kind == "invalid_request"
+    assert judge(Reading("The model has crashed"), 400).kind == "server_error"
+
+
+def test_a_guess_by_topic_is_asked_last_and_moves_on() -> None:
+    guessed = judge(Reading("Mind the concurrency of your plan"))
+    assert (guessed.kind, guessed.recover) == ("rate_limit", "fallback")
+    known = judge(Reading("Mind the concurrency of your plan"), 429)
+    assert (known.kind, known.recover) == ("rate_limit", "retry")
+    assert judge(Reading("acme.RateError: the widget is bent")).kind == "unknown"
 
 
 def test_a_field_without_a_value_is_no_empty_answer() -> None:

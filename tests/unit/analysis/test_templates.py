@@ -33,6 +33,7 @@ SAID = "The widget is bent beyond repair"
         f"2026-01-02 03:04:05,678 ERROR {SAID}",
         f"[2026-01-02 03:04:05.678] [error] [Client=acme] {SAID}",
         f"Failed after 3 attempts. Last error: {SAID}",
+        f"Something went wrong. Here's the specific error message we encountered: {SAID}",
         f"Retrying acme.call in 4.0 seconds as it raised APIError: {SAID}",
         f"stream disconnected before completion: {SAID}",
         f"An error occurred (ValidationException) when calling the Converse operation: {SAID}",
@@ -46,6 +47,9 @@ SAID = "The widget is bent beyond repair"
         json.dumps({"error": {"message": SAID, "type": "invalid_request_error", "code": None}}),
         json.dumps({"error": {"message": SAID}}, indent=2),
         json.dumps({"type": "error", "error": {"type": "x", "message": SAID}, "request_id": "req_1"}),
+        f"litellm.RateLimitError: AcmeException - {json.dumps([{'error': {'message': SAID}}], indent=2).encode()!r}",
+        f"<400> InternalError.Acme.BentWidget: {SAID}",
+        json.dumps({"base_resp": {"status_code": 1004, "status_msg": SAID}}),
         json.dumps({"detail": [{"loc": ["body"], "msg": SAID, "type": "x"}]}),
         json.dumps({"error": "Internal Server Error", "message": SAID, "statusCode": 500}),
         json.dumps({"error": {"message": json.dumps({"error": {"message": SAID}}), "code": 400}}),
@@ -145,6 +149,7 @@ def test_no_text_raises(message: str) -> None:
         *("[x] ", "[x]", "(status", "request id ", "retrying ", "model a not ", "messages.1", "https://", "a:b "),
         *("<title>", "(Caused by ", "SSLError(1, '", "error (", "a.1.", "'a' ", "x='", "{a: ", "bearer ", "password="),
         *("(Request ID ", "received model group", "failed with status code ", "- ", "\n at ", "request to "),
+        *("{\\n", "status a ", "Aa.", "400 bad "),
     ],
 )  # fmt: skip
 def test_hostile_text_takes_linear_time(piece: str) -> None:

@@ -88,3 +88,8 @@ def test_a_long_value_is_wrapped_under_itself_and_an_id_stays_whole(monkeypatch:
 
 def test_a_text_keeps_its_own_line_ends() -> None:
     assert render.wrap("one\n\ntwo").splitlines() == ["  one", "", "  two"]
+
+
+def test_bars_stand_for_parts_of_the_counts() -> None:
+    assert render.sparkline([0, 0, 1, 0, 40, 40, 10, 10], 4) == "·▁█▂"
+    assert render.sparkline([0] * 24, 12) == "·" * 12

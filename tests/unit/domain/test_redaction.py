@@ -31,6 +31,7 @@ SECRETS = st.one_of(
     _key("github_pat_", ALPHANUMERIC + "_"),
     _key("xoxb-", string.digits + "-"),
     _key("nvapi-", ALPHANUMERIC + "_-"),
+    _key("cn_k3v9x2m4p7_", ALPHANUMERIC + "_-"),
     st.builds(
         "eyJhbGciOiJIUzI1NiJ9.eyJ{}.{}".format,
         st.text(ALPHANUMERIC + "_-", min_size=8, max_size=400),

@@ -7,17 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cajanegra.domain.call import Strategy
+from cajanegra.domain.correction import Fallback, Retry, Simplify
 from cajanegra.domain.failure import Failure, FailureKind
+from cajanegra.domain.moves import MOVES, NEVER_AGAIN, is_repeatable
 from cajanegra.recovery.backoff import GROWTH, LONGEST, SHORTEST, backoff
-from cajanegra.recovery.decision import (
-    MOVES,
-    NEVER_AGAIN,
-    Other,
-    Policy,
-    Situation,
-    decide,
-    is_repeatable,
-)
+from cajanegra.recovery.decision import LEAST_ATTEMPT, Other, Policy, Situation, decide
+from cajanegra.recovery.learning import Record
 
 NEVER_REPEATED = [
     FailureKind.AUTH,
@@ -49,6 +44,24 @@ failures = st.builds(
 others = st.builds(
     Other, wait=st.floats(0, 50), usual=st.floats(0, 30), is_new=st.booleans(), holds_all=st.booleans()
 )
+corrections = (
+    st.builds(Retry, wait=st.none() | st.floats(0, 60), retries=st.none() | st.integers(1, 19))
+    | st.builds(Fallback, provider=st.none() | st.just("openai"))
+    | st.builds(Simplify, max_tokens=st.none() | st.integers(1, 1000))
+)
+records = st.dictionaries(
+    st.tuples(st.sampled_from(Strategy), st.sampled_from(["", "a/m", "b/m"])),
+    st.integers(0, 500).flatmap(
+        lambda tried: st.builds(
+            Record,
+            tried=st.just(tried),
+            worked=st.integers(0, tried),
+            seconds=st.floats(0, 100),
+            spread=st.floats(0, 50),
+        )
+    ),
+    max_size=4,
+)
 situations = st.builds(
     Situation,
     failure=failures,
@@ -60,6 +73,16 @@ situations = st.builds(
     can_simplify=st.booleans(),
     within_budget=st.booleans(),
     other=st.none() | others,
+    others=st.just(()),
+    correction=st.none() | corrections,
+    named=st.none() | others,
+    can_correct=st.booleans(),
+    records=st.none() | records,
+    seed=st.integers(0, 2**32),
+).flatmap(
+    lambda now: st.lists(others, max_size=2).map(
+        lambda more: replace(now, others=(now.other, *more) if now.other is not None else ())
+    )
 )
 
 
@@ -69,20 +92,62 @@ def test_no_step_is_beyond_the_limits(now: Situation) -> None:
     decision = decide(policy, now)
     if decision.strategy is None:
         return
+    assert MOVES[now.failure.kind]
     assert now.attempts < policy.attempts
     assert decision.wait < now.remaining
-    assert decision.strategy in MOVES[now.failure.kind]
+    assert decision.corrected or decision.strategy in MOVES[now.failure.kind]
     if decision.strategy is Strategy.RETRY:
         assert is_repeatable(now.failure)
-        assert now.retries < policy.last_retries
+        assert now.retries < ((decision.corrected and now.correction.retries) or policy.last_retries)  # type: ignore[union-attr]
         assert now.within_budget
         assert decision.wait == now.wait
     if decision.strategy is Strategy.SIMPLIFY:
-        assert now.can_simplify
+        assert now.can_correct if decision.corrected else now.can_simplify
+        assert now.simplifications < policy.simplifications
         assert decision.wait == now.wait
     if decision.strategy is Strategy.FALLBACK:
-        assert now.other is not None
-        assert decision.wait == now.other.wait
+        assert decision.other is not None
+        assert decision.other is now.named if decision.corrected else decision.other in now.others
+        assert decision.wait == decision.other.wait
+
+
+@given(situations)
+def test_a_decision_depends_on_the_situation_alone(now: Situation) -> None:
+    assert decide(Policy(), now) == decide(Policy(), now)
+
+
+@given(situations)
+def test_whoever_has_a_way_out_takes_one_whatever_is_preferred(now: Situation) -> None:
+    usual = decide(Policy(), replace(now, correction=None, records=None))
+    if usual.strategy is not None:
+        assert decide(Policy(), now).strategy is not None
+
+
+@given(situations)
+def test_a_correction_is_obeyed_or_the_record_says_why_not(now: Situation) -> None:
+    decision = decide(Policy(), now)
+    if now.correction is None or not MOVES[now.failure.kind]:
+        assert not decision.corrected
+    elif decision.corrected:
+        assert decision.strategy is now.correction.strategy
+        assert decision.because["correction"]["obeyed"]
+    elif now.attempts < Policy().attempts and now.remaining > LEAST_ATTEMPT:
+        assert decision.because["correction"]["obstacle"] in decision.reason
+        usual = decide(Policy(), replace(now, correction=None, records=None))
+        assert (decision.strategy, decision.other) == (usual.strategy, usual.other)
+
+
+def test_nobody_waits_for_whom_a_correction_names_while_another_answers_sooner() -> None:
+    now = _situation(
+        FailureKind.TIMEOUT,
+        correction=Fallback(provider="openai"),
+        other=Other(wait=0.0, name="azure/m"),
+        named=Other(wait=5.0, name="openai/m"),
+    )
+    decision = decide(Policy(), now)
+    assert (decision.strategy, decision.other) == (Strategy.FALLBACK, now.other)
+    assert decision.because["correction"]["obstacle"] == "it may be asked in 5.0 s, and another in 0.0 s"
+    assert decide(Policy(), replace(now, other=None)).other is now.named
 
 
 @given(st.sampled_from(NEVER_REPEATED), situations)

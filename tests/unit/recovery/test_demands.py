@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from cajanegra.domain.call import ChatRequest
+from cajanegra.domain.call import MEANINGFUL, ChatRequest
 from cajanegra.domain.failure import Failure, FailureKind
 from cajanegra.recovery.demands import REMEMBERED, Demands
-from cajanegra.recovery.simplify import MEANINGFUL, simplify
+from cajanegra.recovery.simplify import simplify
 from scripted import Clock
 
 KEY = ("key-1", "m")

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from cajanegra.domain.call import Answer, ChatCall, ChatRequest, Chunk, Usage
 from cajanegra.domain.failure import FailureKind
+from cajanegra.domain.moves import MOVES, RETRY
 from cajanegra.errors import CallError
-from cajanegra.recovery.decision import MOVES, RETRY, Policy
+from cajanegra.recovery.decision import Policy
 from cajanegra.recovery.engine import Engine, Outcome
 from cajanegra.recovery.target import Target
 from scripted import Act, Clock, Log, ScriptedProvider, Shrug

@@ -65,6 +65,24 @@ def test_it_rests_longer_each_time_its_probe_fails_and_is_well_again_after_some_
     assert gate.wait(now, urgent=False) == FIRST_REST
 
 
+def test_those_who_have_gathered_do_not_go_all_at_the_same_moment() -> None:
+    gate = Gate()
+    gate.hold(10.0, FAILURE)
+    most = []
+    for _ in range(200):
+        while gate.room(11.0) > 0:
+            gate.enter()
+        most.append(gate.trial)
+        gate.leave(tried=True)
+        gate.answered(11.0, tried=True, awaited=True)
+    assert most[:5] == [1, WIDENING, TRUSTED, TRUSTED + 1, TRUSTED + 2]
+    gate.trouble(FAILURE, 11.0, tried=True)
+    assert gate.wait(11.0, urgent=False) == 0  # one failure among so many
+    gate.leave(tried=True)
+    gate.answered(11.0, tried=True)
+    assert gate.room(11.0) == math.inf
+
+
 def test_who_has_nobody_else_to_ask_may_probe_sooner_but_never_against_the_providers_word() -> None:
     gate = Gate()
     for tried in (False, True, True):

@@ -8,6 +8,7 @@ import pytest
 from cajanegra.domain.failure import Failure, FailureKind
 from cajanegra.recovery.budget import REFILL_SECONDS, RetryBudget
 from cajanegra.recovery.health import CLOCK_MARGIN, Health, Pass
+from cajanegra.recovery.memory import MOST, Memory
 from cajanegra.recovery.pace import ENOUGH, SHORTEST_LIMIT, UNKNOWN, Pace
 from cajanegra.recovery.target import Target
 from cajanegra.recovery.windows import ENOUGH as ENOUGH_COUNTS
@@ -176,3 +177,25 @@ def test_a_window_is_what_is_known_and_what_was_said_whichever_is_smaller() -> N
 def test_two_counts_agree_when_tokenizers_alone_explain_their_difference() -> None:
     assert agree(1_000, 1_080)
     assert not agree(1_000, 1_500)
+
+
+def test_names_without_end_take_no_room_without_end() -> None:
+    memory = Memory[int, int]()
+    for number in range(MOST + 5):
+        memory[number] = number
+    memory[MOST] = 0
+    assert (len(memory), next(iter(memory)), memory[MOST]) == (MOST, 5, 0)
+
+
+def test_what_is_left_of_budgets_is_told() -> None:
+    clock = Clock()
+    budget = RetryBudget(10, clock)
+    for _ in range(4):
+        budget.failed("key-1", "acme")
+    budget.failed("key-2", None)
+    assert budget.left() == [("key-1", "acme", 0.6), ("key-2", None, 0.9)]
+    clock.now += REFILL_SECONDS
+    assert budget.left() == []
+    unlimited = RetryBudget(0, clock)
+    unlimited.failed("key-1", "acme")
+    assert unlimited.left() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,11 +12,11 @@ import pytest
 from cajanegra.domain.call import Answer, CallInfo, ChatCall, ChatRequest, Usage
 from cajanegra.domain.failure import Failure, FailureKind, ProviderError
 from cajanegra.errors import CallError
-from cajanegra.recovery.course import COLD_LIMIT
 from cajanegra.recovery.decision import Policy
 from cajanegra.recovery.engine import Engine, Outcome
 from cajanegra.recovery.gate import FIRST_DEAD_REST
 from cajanegra.recovery.target import Target
+from cajanegra.recovery.turn import COLD_LIMIT
 from scripted import Act, Clock, Log, ScriptedProvider, Shrug
 
 OK = Answer("fine", "m-1", Usage(10, 2, 12), "stop")
@@ -109,6 +110,25 @@ def test_while_another_is_left_nobody_is_waited_for_too_long() -> None:
 def test_three_failures_in_a_row_open_the_breaker_for_all_calls() -> None:
     world = World([FailureKind.SERVER_ERROR], [OK])
     assert [outcome.attempts for outcome in world.chat(10)] == [2, 2, 2, 1, 1, 1, 1, 1, 1, 1]
+
+
+def test_answers_that_are_none_count_against_their_provider_as_errors_do() -> None:
+    world = World([FailureKind.INVALID_RESPONSE], [OK])
+    assert [outcome.attempts for outcome in world.chat(5)] == [2, 2, 2, 1, 1]
+
+
+def test_each_wait_is_the_one_that_was_asked_for_last() -> None:
+    waits = [
+        ProviderError(Failure(FailureKind.RATE_LIMIT, "slow down", "p0", "m", 429, retry_after=seconds))
+        for seconds in (1.0, 20.0, 2.0)
+    ]
+    world = World([*waits, OK])
+    world.chat()
+    times = [one.at for one in world.providers[0].asked]
+    taken = [after - before for before, after in itertools.pairwise(times)]
+    assert [asked <= took < asked * 1.2 for asked, took in zip((1.0, 20.0, 2.0), taken, strict=True)] == [
+        True
+    ] * 3
 
 
 def test_who_passes_somebody_over_says_so() -> None:

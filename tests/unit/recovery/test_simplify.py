@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cajanegra.domain.call import ChatRequest
 from cajanegra.domain.failure import Failure, FailureKind
-from cajanegra.recovery.simplify import Simplified, fit, simplify
+from cajanegra.recovery.simplify import Simplified, fit, numbers_of, simplify
 
 SYSTEM = {"role": "system", "content": "be brief"}
 QUESTION = {"role": "user", "content": "what now?"}
@@ -188,3 +188,31 @@ def test_a_simplified_request_is_smaller_and_the_original_untouched(
     assert kept == [m for m in conversation if m["role"] == "system"]
     asked = [m for m in conversation if m["role"] == "user"]
     assert [m for m in simplified.request.messages if m["role"] == "user"][-1:] == asked[-1:]
+
+
+@pytest.mark.parametrize(
+    ("message", "limit", "asked"),
+    [
+        ("This model's maximum context length is 8192 tokens.", 8192, None),
+        ("maximum context length is 4097 tokens. However, your messages resulted in 5000 tokens", 4097, 5000),
+        (
+            "maximum context length is 131072 tokens, you requested 156652 (152556 in the messages, 4096 in the answer)",
+            131072,
+            156652,
+        ),
+        (
+            "maximum context length is 8192. You requested a total of 9200: 9000 and 200 for the answer",
+            8192,
+            9200,
+        ),
+        ("The input (9000 tokens) is longer than the model's context length (8192 tokens).", 8192, 9000),
+        ("Input length (9000 tokens) exceeds the maximum allowed length (8185 tokens).", 8185, 9000),
+        ("prompt is too long: 210000 tokens > 200000 maximum", 200000, 210000),
+        ("maximum context length is 4096 tokens, you requested 8192 (4096 and 4096)", 4096, 8192),
+        ("the prompt is too long", None, None),
+    ],
+)
+def test_the_limit_is_told_from_what_was_asked_for_and_its_parts(
+    message: str, limit: int | None, asked: int | None
+) -> None:
+    assert numbers_of(message) == (limit, asked)

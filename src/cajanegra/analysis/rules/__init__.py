@@ -10,6 +10,7 @@ from cajanegra.analysis.rules.limits import LIMITS
 from cajanegra.analysis.rules.network import NETWORK, NETWORK_CAUSES
 from cajanegra.analysis.rules.requests import REQUESTS, REQUESTS_BROAD, TOOLS
 from cajanegra.analysis.rules.service import SERVICE
+from cajanegra.analysis.rules.topics import TOPICS as TOPICS
 from cajanegra.analysis.rules.vague import VAGUE as VAGUE
 
 RULES: tuple[Rule, ...] = (

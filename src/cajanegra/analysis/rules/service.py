@@ -20,7 +20,7 @@ SERVICE: tuple[Rule, ...] = (
         "model_load_failed",
         Kind.MODEL_LOADING,
         (
-            "invalid file magic",
+            "invalid (file |)magic",
             "(not|cannot) load (the |)model",
             "unsupported .. (gguf|architecture)",
             "(failed|unable|error|could not|failure|cannot) (to |)(load|loading|start|initialize) .. model",
@@ -63,6 +63,7 @@ SERVICE: tuple[Rule, ...] = (
             "(no|insufficient|not enough|exceeded|out of|lack of|limited) .. capacity",
             "capacity (exceeded|constraints|limits|is|issues)",
             "no .. available (instances|workers|replicas|servers|gpus)",
+            "no (instances|instance|workers|replicas|servers|gpus) (are |is |currently |)available",
             "(high|heavy|increased|unprecedented) (demand|load|traffic|volume|usage)",
             "(service|server|model|engine|api|system) .. (unavailable|not available)",
             "service unavailable",
@@ -140,6 +141,6 @@ SERVICE: tuple[Rule, ...] = (
             "panic",
         ),
         "the provider failed inside and does not say how",
-        unless=("timeout", "parse"),
+        unless=("timeout", "parse", "stream id", "not closed cleanly"),
     ),
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 from alembic import context
 
+from cajanegra.storage.growing_ids import compare_type
 from cajanegra.storage.tables import VERSION_TABLE, Base, include_name
 
 
@@ -20,6 +21,7 @@ context.configure(
     version_table=VERSION_TABLE,
     include_name=include_name,
     include_object=_include_object,
+    compare_type=compare_type,
     compare_server_default=True,
 )
 

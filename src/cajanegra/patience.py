@@ -1,0 +1,76 @@
+"""A limit for many short waits, one after the other, that takes one timer for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+
+class Patience:
+    """Ends a wait that takes too long, as ``asyncio.timeout`` does, which arms and disarms a timer each time.
+
+    Here a timer is left as it is when its wait is over. When it rings it looks how long the wait of now may
+    take, and is set anew. A stream has thousands of waits, hardly one of which comes near its limit.
+
+    ``with patience.until(at): await something`` raises ``TimeoutError``; one wait at a time, on one loop.
+    Whoever has it closes it.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = 0.0
+        self._until = 0.0
+        self._task: asyncio.Task[object] | None = None
+        self._cancelling = 0
+        self._is_over = False
+
+    def until(self, at: float) -> Self:
+        """The next wait ends at a time of the loop at the latest."""
+        self._until = at
+        return self
+
+    def within(self, seconds: float) -> Self:
+        """The next wait takes so many seconds at most."""
+        self._until = self._loop.time() + seconds
+        return self
+
+    def close(self) -> None:
+        """Take the timer back."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def __enter__(self) -> None:
+        self._task = task = asyncio.current_task(self._loop)
+        if task is None:
+            raise RuntimeError("only a task can wait")
+        self._cancelling = task.cancelling()
+        if self._timer is None or self._until < self._rings_at:
+            self._set()
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        task, self._task = self._task, None
+        if self._is_over:
+            self._is_over = False
+            is_ours = task is not None and task.uncancel() <= self._cancelling
+            if is_ours and isinstance(error, asyncio.CancelledError):
+                raise TimeoutError from error
+
+    def _set(self) -> None:
+        self.close()
+        self._rings_at = self._until
+        self._timer = self._loop.call_at(self._until, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._task is None:
+            return
+        if self._until > self._loop.time():
+            self._set()
+        else:
+            self._is_over = True
+            self._task.cancel()

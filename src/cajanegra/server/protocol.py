@@ -1,0 +1,101 @@
+"""uvicorn's HTTP protocol, with limits for slow clients, and word of a stop for streams."""
+
+from __future__ import annotations
+
+from asyncio import BaseTransport, TimerHandle
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from cajanegra.server.context import STOP
+
+MAX_HEAD = 64 * 2**10
+"""Bytes that request line and headers may have beyond what is read at once (256 KiB at most)."""
+HEAD_TIMEOUT = 30.0
+"""Seconds in which they must have come, from the connection's or the request's beginning."""
+
+READ_TIMEOUT = 60.0
+"""Seconds in which a client must have read what it was sent, before more of it waits here."""
+
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._in_head = False
+        self._head_size = 0
+        self._head_timer: TimerHandle | None = None
+        self._read_timer: TimerHandle | None = None
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """A client has connected, and has only so long to say what it wants."""
+        super().connection_made(transport)  # type: ignore[arg-type]  # as asyncio calls it
+        self._start_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        self._stop_timer()
+        self._stop_read_timer()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._in_head, self._head_size = True, 0
+        self._start_timer()
+
+    def on_headers_complete(self) -> None:
+        """Its headers are complete."""
+        self._in_head = False
+        self._stop_timer()
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """More of a request has come; one whose headers do not end is refused."""
+        was_in_head = self._in_head
+        super().data_received(data)
+        if was_in_head and self._in_head:
+            self._head_size += len(data)
+            if self._head_size > MAX_HEAD and not self.transport.is_closing():
+                self.transport.write(_TOO_LARGE)
+                self.transport.close()
+
+    def pause_writing(self) -> None:
+        """The client does not keep up; one that reads nothing more is cut off."""
+        super().pause_writing()
+        if self._read_timer is None:
+            self._read_timer = self.loop.call_later(READ_TIMEOUT, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has read on."""
+        self._stop_read_timer()
+        super().resume_writing()
+
+    def shutdown(self) -> None:
+        """The server has been told to stop: answers that never end must be told so."""
+        if stop := self.app_state.get(STOP):
+            stop()
+        super().shutdown()
+
+    def _start_timer(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_TIMEOUT, self._give_up)
+
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _stop_read_timer(self) -> None:
+        if self._read_timer is not None:
+            self._read_timer.cancel()
+            self._read_timer = None
+
+    def _give_up(self) -> None:
+        self._head_timer = None
+        cycle: Any = self.cycle  # None before the first request
+        if cycle is None or cycle.response_complete:
+            self.transport.close()

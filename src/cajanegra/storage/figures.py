@@ -1,0 +1,158 @@
+"""What sets of calls come to, by their rows in ``ai_request_logs``: as many are looked at as there are."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Float,
+    String,
+    and_,
+    case,
+    exists,
+    func,
+    literal,
+    select,
+)
+from sqlalchemy import cast as sql_cast
+from sqlalchemy.dialects.postgresql import JSONB
+
+from cajanegra.domain import sketch
+from cajanegra.storage.fitting_columns import time_text
+from cajanegra.storage.sums import ANSWERED, COST_UNITS, MAX_COST, MAX_TOKENS, TOKEN_TYPES, Sums
+from cajanegra.storage.tables import ERROR_RECOVERY, REQUEST_LOGS
+
+_LOGS = REQUEST_LOGS.c
+_STATUS = func.coalesce(sql_cast(_LOGS.status, String), "").label("call_status")
+
+Keys = Mapping[str, ColumnElement[Any]]
+"""What calls are grouped by: expressions and their names."""
+Group = tuple[Any, ...]
+"""A value for each of the keys."""
+
+
+def sums_of_rows(
+    connection: Connection, conditions: Sequence[ColumnElement[bool]], keys: Keys, *, detailed: bool = False
+) -> dict[Group, Sums]:
+    """What the calls that meet the conditions come to, per group; without keys the group is ``()``.
+
+    Args:
+        connection: reads the database.
+        conditions: which calls.
+        keys: what they are grouped by.
+        detailed: whether types of tokens and answers without a price are counted, too, which takes longer.
+    """
+    dialect = connection.dialect.name
+    by = [expression.label(f"by_{name}") for name, expression in keys.items()]
+    currency = currency_of(dialect)
+    measured = _measured(dialect, detailed=detailed)
+    query = select(*by, _STATUS, currency, *measured).where(*conditions)
+    found: dict[Group, Sums] = {}
+    for row in connection.execute(query.group_by(*by, _STATUS, currency)):
+        group, values = row[: len(by)], row[len(by) :]
+        state, money, calls, recovered, tokens, costs, last, times, first, *more = values
+        one = Sums(
+            calls=calls,
+            answered=calls if state in ANSWERED else 0,
+            recovered=int(recovered),
+            tokens=int(tokens),
+            statuses={state: calls},
+            costs={} if money is None else {str(money): int(costs)},
+            latency=sketch_of(times),
+            first_token=sketch_of(first),
+            last_at=time_text(last) if isinstance(last, datetime) else last,
+        )
+        if detailed:
+            one.with_details(more)
+        found.setdefault(tuple(group), Sums()).add(one)
+    return found
+
+
+@functools.cache
+def _measured(dialect: str, *, detailed: bool) -> Sequence[ColumnElement[Any]]:
+    """What is added up; made once, since to make it takes longer than to read a few rows."""
+    first_token = number_in(_LOGS.response_metadata, "ttft_ms", dialect)
+    details = details_of_rows(dialect) if detailed else ()
+    return (
+        func.count(),
+        func.coalesce(func.sum(case((_is_recovered(), 1), else_=0)), 0),
+        func.coalesce(func.sum(_LOGS.tokens_used), 0),
+        func.coalesce(func.sum(cost_of(_LOGS.response_metadata, dialect)), 0),
+        func.max(_LOGS.created_at),
+        func.aggregate_strings(sql_cast(_LOGS.processing_time_ms, String), ","),
+        func.aggregate_strings(sql_cast(first_token, String), ","),
+        *(func.coalesce(func.sum(one), 0) for one in details),
+    )
+
+
+def number_in(column: ColumnElement[Any], key: str, dialect: str) -> ColumnElement[float]:
+    """A number in a JSON object; NULL where there is none, or something else."""
+    if dialect == "postgresql":
+        value = sql_cast(column, JSONB)[key]
+        return case((func.jsonb_typeof(value) == "number", sql_cast(value.as_string(), Float)))
+    path = f'$."{key}"'
+    is_number = func.json_type(column, path).in_(("integer", "real"))
+    return case((is_number, func.json_extract(column, path)))
+
+
+def cost_of(column: ColumnElement[Any], dialect: str) -> ColumnElement[int]:
+    """The cost in a JSON object as ``sums.whole_cost`` has it."""
+    cost = number_in(column, "cost", dialect)
+    units = case((cost.between(-MAX_COST, MAX_COST), cost)) * COST_UNITS + 0.5
+    return _whole(units, dialect)
+
+
+def tokens_of(column: ColumnElement[Any], name: str, dialect: str) -> ColumnElement[int]:
+    """The tokens in a JSON object as ``sums.whole_tokens`` has them."""
+    tokens = number_in(column, name, dialect)
+    return func.coalesce(_whole(case((tokens.between(0, MAX_TOKENS), tokens)), dialect), 0)
+
+
+@functools.cache
+def details_of_rows(dialect: str) -> Sequence[ColumnElement[int]]:
+    """What of a row is added up in ``Sums`` from ``detailed`` on."""
+    is_unpriced = and_(_LOGS.status.in_(ANSWERED), cost_of(_LOGS.response_metadata, dialect).is_(None))
+    return [
+        literal(1),
+        *(tokens_of(_LOGS.response_metadata, name, dialect) for name in TOKEN_TYPES),
+        case((is_unpriced, 1), else_=0),
+        case((is_unpriced, func.coalesce(_LOGS.tokens_used, 0)), else_=0),
+    ]
+
+
+def sum_of(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    """How many rows meet a condition."""
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+
+def _is_recovered() -> ColumnElement[bool]:
+    steps = select(literal(1)).where(ERROR_RECOVERY.c.request_log_id == _LOGS.id)
+    return and_(_LOGS.status.in_(ANSWERED), exists(steps))
+
+
+@functools.cache
+def currency_of(dialect: str) -> ColumnElement[str]:
+    """The currency of a call's cost; NULL where it has none."""
+    cost = cost_of(_LOGS.response_metadata, dialect)
+    currency = func.coalesce(_LOGS.response_metadata["cost_currency"].as_string(), "unknown")
+    return case((cost.is_not(None), currency)).label("currency")
+
+
+def _whole(number: ColumnElement[float], dialect: str) -> ColumnElement[int]:
+    """A number without its fraction."""
+    # PostgreSQL's cast would round, and SQLite's cuts off.
+    return sql_cast(func.trunc(number) if dialect == "postgresql" else number, BigInteger)
+
+
+def sketch_of(times: str | None) -> int:
+    """The sketch of times as one text."""
+    if not times:
+        return sketch.EMPTY
+    return sketch.of_times({float(ms): count for ms, count in Counter(times.split(",")).items()})

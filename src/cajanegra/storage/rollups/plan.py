@@ -1,0 +1,198 @@
+"""How a question is answered from a cube, and of which rows nothing is counted there."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, func, or_, select, union_all
+
+from cajanegra.domain.principal import AllTenants, Scope
+from cajanegra.storage.fitting import fit_identity
+from cajanegra.storage.rollups import deltas, table
+from cajanegra.storage.rollups.cubes import (
+    OF_ALL,
+    REST,
+    TENANTS,
+    Cube,
+    Dimension,
+    cube_of,
+    hour_text,
+)
+from cajanegra.storage.rollups.questions import Answer, Group, Question
+from cajanegra.storage.rollups.windows import Window, whose
+from cajanegra.storage.sums import CountedCall, Sums
+from cajanegra.storage.tables import REQUEST_LOGS, ROLLUPS
+
+_LOGS, _ROLLUPS = REQUEST_LOGS.c, ROLLUPS.c
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - as the tables have it: UTC without a zone
+_HOUR = 3600
+_FILTERS: Mapping[str, Dimension] = {
+    "provider": "provider",
+    "model": "model",
+    "module": "module",
+    "task": "task",
+    "status": "status",
+    "error_code": "error_code",
+    "user_id": "user",
+}
+_OF_CALLS: Mapping[Dimension, Callable[[CountedCall], str]] = {
+    "provider": lambda call: call.provider,
+    "model": lambda call: call.model or call.model_requested,
+    "module": lambda call: call.module,
+    "task": lambda call: call.task,
+    "status": lambda call: call.status,
+    "error_code": lambda call: call.error_code,
+    "user": lambda call: call.user,
+}
+
+
+def cube_for(asked: Question) -> Cube | None:
+    """The cube that knows the answer; ``None`` where the rows have to be read."""
+    where = asked.where
+    uncounted = (where.min_ms, where.outcome, where.pattern, where.q)
+    if any(one is not None for one in uncounted) or (asked.bucket is not None and asked.bucket % _HOUR):
+        return None
+    given: list[Dimension] = [
+        name for attribute, name in _FILTERS.items() if getattr(where, attribute) is not None
+    ]
+    if any(not getattr(where, attribute) for attribute, name in _FILTERS.items() if name in given):
+        return None  # an empty value: the rows tell it from none
+    tenant = whose(where)
+    if tenant is None:
+        return None
+    is_all = isinstance(tenant, AllTenants)
+    by = [name for name in asked.by if name != "tenant" or is_all]
+    cube = cube_of([*given, *by], of_all=is_all)
+    if cube is None and "tenant" in by:
+        cube = cube_of([*given, *(name for name in by if name != "tenant")], of_all=False)
+    return cube
+
+
+class Plan:
+    """How a question is answered from a cube."""
+
+    def __init__(self, asked: Question, cube: Cube, window: Window, tenant: Scope) -> None:
+        self._asked = asked
+        self._cube = cube
+        self._window = window
+        self._tenant = None if isinstance(tenant, AllTenants) else tenant
+        """Whose calls; ``None``: of all."""
+
+    def add_rollups(self, connection: Connection, found: Answer) -> bool:
+        """Add what the rollups know; whether it is all there is."""
+        spans = self._window.conditions()
+        if not spans:
+            return True
+        key, conditions = self._key_of_row(), self._conditions()
+        where = self._asked.where
+        if self._asked.measure == "calls":
+            keys: list[ColumnElement[Any]] = [*map(self._value_of_row, self._asked.by), _ROLLUPS.key2 == REST]
+            sums = func.sum(_ROLLUPS.calls), func.sum(_ROLLUPS.tokens)
+            parts = [select(*keys, *sums).where(*conditions, span).group_by(*keys) for span in spans]
+            for *names, is_rest, calls, tokens in connection.execute(union_all(*parts)):
+                if not is_rest or self._cube.name != "user":
+                    counts = Sums(int(calls), tokens=int(tokens))
+                    found.groups.setdefault(tuple(names), Sums()).add(counts)
+            return True
+        selected = table.SELECTED if self._asked.measure == "figures" else table.WITHOUT_TIMES
+        parts = [select(*selected).where(*conditions, span) for span in spans]
+        groups = found.groups
+        for _cube, tenant, _grain, start, key1, key2, key3, *values in connection.execute(union_all(*parts)):
+            if key2 == REST and self._cube.name == "user":
+                if where.user_id is not None:
+                    return False
+                found.rest.add(table.sums_of(values))
+                continue
+            group = key(tenant, start, (key1, key2, key3))
+            known = groups.get(group)
+            if known is None:
+                groups[group] = table.sums_of(values)
+            else:
+                known.add(table.sums_of(values))
+        return True
+
+    def add_waiting(self, waiting: Iterable[deltas.Counted], found: Answer) -> None:
+        """Add what is yet to be counted."""
+        matches, values = self._matches(), self._asked.values
+        groups: dict[Group, list[CountedCall]] = defaultdict(list)
+        for tenant, call in waiting:
+            if not self._window.has(call.at) or not matches(call):
+                continue
+            names = [tenant if name == "tenant" else _OF_CALLS[name](call) for name in self._asked.by]
+            if values is not None and names[0] not in values:
+                continue
+            start = datetime.fromisoformat(hour_text(call.at))
+            groups[*self._bucket(start), *names].append(call)
+        for group, calls in groups.items():
+            found.groups.setdefault(group, Sums()).add(Sums.of(calls))
+
+    def _conditions(self) -> list[ColumnElement[bool]]:
+        where, cube, asked = self._asked.where, self._cube, self._asked
+        if cube is TENANTS:
+            found = [_ROLLUPS.cube == cube.name, _ROLLUPS.tenant_id == ""]
+        elif self._tenant is not None:
+            found = [_ROLLUPS.cube == cube.name, _ROLLUPS.tenant_id == self._tenant]
+        elif "tenant" in asked.by:
+            found = [_ROLLUPS.cube == cube.name]
+        else:
+            found = [_ROLLUPS.cube == OF_ALL + cube.name, _ROLLUPS.tenant_id == ""]
+        first = {"model": where.provider, "task": where.module, "error": where.status, "user": where.user_id}
+        if (value := first.get(cube.name)) is not None:
+            is_rest = [_ROLLUPS.key2 == REST] if cube.name == "user" else []
+            found.append(or_(_ROLLUPS.key1 == _stored(cube.name, value), *is_rest))
+        second = {"task": where.task, "error": where.error_code}
+        if (value := second.get(cube.name)) is not None:
+            found.append(_ROLLUPS.key2 == value)
+        if cube.name == "model" and where.model is not None:
+            found.append(or_(_ROLLUPS.key2 == where.model, _ROLLUPS.key3 == where.model))
+        if asked.values is not None:
+            found.append(self._value_of_row(asked.by[0]).in_(asked.values))
+        return found
+
+    def _value_of_row(self, name: Dimension) -> ColumnElement[str]:
+        if name == "tenant" and self._cube is not TENANTS:
+            return _ROLLUPS.tenant_id
+        if name == "model":
+            return func.coalesce(func.nullif(_ROLLUPS.key2, ""), _ROLLUPS.key3)
+        return _ROLLUPS.key2 if name in ("task", "error_code") else _ROLLUPS.key1
+
+    def _key_of_row(self) -> Callable[[str, datetime, tuple[str, str, str]], Group]:
+        values = self._cube.value
+        by = self._asked.by
+
+        def key(tenant: str, start: datetime, keys: tuple[str, str, str]) -> Group:
+            return (
+                *self._bucket(start),
+                *(values[name](keys) if name in values else tenant for name in by),
+            )
+
+        return key
+
+    def _bucket(self, start: datetime) -> tuple[int, ...]:
+        if self._asked.bucket is None:
+            return ()
+        return (int((start - _EPOCH).total_seconds()) // self._asked.bucket,)
+
+    def _matches(self) -> Callable[[CountedCall], bool]:
+        where = self._asked.where
+        equal = [
+            (_OF_CALLS[name], _stored(name, value))
+            for attribute, name in _FILTERS.items()
+            if name != "model" and (value := getattr(where, attribute)) is not None
+        ]
+        model = where.model
+
+        def matches(call: CountedCall) -> bool:
+            return all(of(call) == value for of, value in equal) and (
+                model is None or model in (call.model, call.model_requested)
+            )
+
+        return matches
+
+
+def _stored(name: str, value: str) -> str:
+    """A value as it is stored."""
+    return (fit_identity(value) or "") if name == "user" else value

@@ -1,0 +1,169 @@
+"""What the rows of calls say, for what no cube knows and for the parts of an hour."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    func,
+    literal,
+    select,
+    union_all,
+)
+from sqlalchemy import cast as sql_cast
+
+from cajanegra.storage.figures import cost_of, currency_of, details_of_rows, sums_of_rows
+from cajanegra.storage.filters import CallFilter
+from cajanegra.storage.rollups.cubes import Dimension
+from cajanegra.storage.rollups.questions import Coverage, Group, Question, Source
+from cajanegra.storage.rollups.windows import Window
+from cajanegra.storage.sums import DETAILS, Sums
+from cajanegra.storage.tables import REQUEST_LOGS
+
+Groups = dict[Group, Sums]
+
+_LOGS = REQUEST_LOGS.c
+_MOST_KEYS = 2
+"""Dimensions of a question that is answered together with others."""
+_TO_THE_SECOND = len("2026-11-24 12:00:00")
+_OF_ROWS: Mapping[Dimension, ColumnElement[Any]] = {
+    "tenant": _LOGS.tenant_id,
+    "provider": _LOGS.provider_used,
+    "model": func.coalesce(func.nullif(_LOGS.provider_model, ""), _LOGS.model_requested),
+    "module": _LOGS.module,
+    "task": _LOGS.task,
+    "status": _LOGS.status,
+    "error_code": _LOGS.error_code,
+    "user": _LOGS.user_id,
+}
+
+
+@functools.cache
+def of_rows(name: Dimension) -> ColumnElement[str]:
+    """The value of a dimension in ``ai_request_logs``; empty where a call has none."""
+    return func.coalesce(_OF_ROWS[name], "")
+
+
+def newest(
+    connection: Connection, where: CallFilter, within: Sequence[ColumnElement[bool]], most: int
+) -> tuple[list[ColumnElement[bool]], datetime | None]:
+    """The conditions of a filter, and when the oldest call was begun where no more are looked at.
+
+    Args:
+        connection: reads the database.
+        where: which calls.
+        within: conditions by which an index finds them, among which they are looked for.
+        most: so many of these are looked at: the newest.
+    """
+    at = _LOGS.created_at
+    beyond = select(at).where(*within, at.is_not(None)).order_by(at.desc()).offset(most).limit(1)
+    oldest = connection.execute(beyond).scalar()
+    found = [*within, *where.among(connection.dialect.name).values()]
+    return (found, None) if oldest is None else ([*found, at > oldest], oldest + timedelta(microseconds=1))
+
+
+def beside(
+    connection: Connection, where: CallFilter, window: Window, most: int
+) -> tuple[list[list[ColumnElement[bool]]], Coverage]:
+    """The conditions of each part that has to be read beside the rollups, and what both together are made of.
+
+    Args:
+        connection: reads the database.
+        where: which calls.
+        window: of their times.
+        most: so many calls of a part are looked at: the newest.
+    """
+    calls = replace(where, since=None, until=None)
+    parts, since = [], window.counted_since
+    for part in window.rows():
+        conditions, oldest = newest(connection, calls, [*calls.within(), *part], most)
+        since = max(filter(None, (since, oldest)), default=None)
+        parts.append(conditions)
+    source: Source = "rollups" if not parts else "both" if window.spans else "rows"
+    return parts, Coverage(source, since, window.whole_hours)
+
+
+def answers(
+    connection: Connection, asked: Sequence[Question], conditions: Sequence[ColumnElement[bool]]
+) -> list[Groups]:
+    """What the calls that meet the conditions come to, for each of the questions."""
+    if asked[0].measure == "figures":
+        return [_figures(connection, one, conditions) for one in asked]
+    return _counts(connection, asked, conditions)
+
+
+def _figures(connection: Connection, asked: Question, conditions: Sequence[ColumnElement[bool]]) -> Groups:
+    found = [*conditions]
+    keys: dict[str, ColumnElement[Any]] = {}
+    if asked.bucket is not None:
+        keys["bucket"] = _number_of(connection.dialect.name, asked.bucket)
+        found.append(_LOGS.created_at.is_not(None))
+    keys |= {name: of_rows(name) for name in asked.by}
+    if asked.values is not None:
+        found.append(keys[asked.by[0]].in_(asked.values))
+    return sums_of_rows(connection, found, keys)
+
+
+def _counts(
+    connection: Connection, asked: Sequence[Question], conditions: Sequence[ColumnElement[bool]]
+) -> list[Groups]:
+    """The same without percentiles; the database looks at each call once for all questions."""
+    dialect = connection.dialect.name
+    in_detail = asked[0].measure == "usage"
+    names = sorted({name for one in asked for name in one.by})
+    keys = [of_rows(name).label(f"by_{name}") for name in names]
+    calls = select(*keys, *_columns(dialect, in_detail=in_detail)).where(*conditions).cte("calls")
+    queries = [_count(calls, number, one) for number, one in enumerate(asked)]
+    found: list[Groups] = [{} for _one in asked]
+    for number, *row in connection.execute(union_all(*queries)):
+        group, (count, tokens, *more) = row[:_MOST_KEYS], row[_MOST_KEYS:]
+        sums = Sums(count, tokens=int(tokens))
+        if in_detail:
+            currency, costs, *details = more
+            sums.with_details(details).costs = {} if currency is None else {currency: int(costs)}
+        if count:
+            found[number].setdefault(tuple(group[: len(asked[number].by)]), Sums()).add(sums)
+    return found
+
+
+@functools.cache
+def _columns(dialect: str, *, in_detail: bool) -> Sequence[ColumnElement[Any]]:
+    """What is added up of each row."""
+    tokens = func.coalesce(_LOGS.tokens_used, 0).label("tokens")
+    if not in_detail:
+        return (tokens,)
+    details = [one.label(name) for name, one in zip(DETAILS, details_of_rows(dialect), strict=True)]
+    cost = cost_of(_LOGS.response_metadata, dialect).label("cost")
+    return tokens, cost, currency_of(dialect), *details
+
+
+def _count(calls: CTE, number: int, asked: Question) -> Select[Any]:
+    of = calls.c
+    keys = [of[f"by_{name}"] for name in asked.by]
+    nothing = [literal("")] * (_MOST_KEYS - len(keys))
+    sums: list[ColumnElement[Any]] = [func.count(), func.coalesce(func.sum(of.tokens), 0)]
+    by = [*keys]
+    if asked.measure == "usage":
+        by.append(of.currency)
+        sums += [of.currency, *(func.coalesce(func.sum(of[name]), 0) for name in ("cost", *DETAILS))]
+    query = select(literal(number), *keys, *nothing, *sums).group_by(*by)
+    return query if asked.values is None else query.where(keys[0].in_(asked.values))
+
+
+def _number_of(dialect: str, length: int) -> ColumnElement[int]:
+    """How many whole buckets have passed since the Unix epoch."""
+    if dialect == "postgresql":
+        seconds: ColumnElement[Any] = func.floor(func.extract("epoch", _LOGS.created_at) / length)
+    else:
+        whole = func.substr(_LOGS.created_at, 1, _TO_THE_SECOND)  # strftime would round what follows up
+        seconds = sql_cast(func.strftime("%s", whole), BigInteger).op("/")(length)
+    return sql_cast(seconds, BigInteger)
