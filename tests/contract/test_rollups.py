@@ -146,7 +146,7 @@ def _questions(draw: st.DrawFn) -> Question:
 
 
 @settings(
-    max_examples=25,
+    max_examples=8,
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -154,7 +154,7 @@ def _questions(draw: st.DrawFn) -> Question:
     batches=st.lists(st.lists(_calls(), min_size=1, max_size=6), min_size=1, max_size=4),
     again=st.lists(st.tuples(st.integers(0, 3), _calls()), max_size=4),
     folds=st.lists(st.integers(0, 80), max_size=3),
-    questions=st.lists(_questions(), min_size=5, max_size=8),
+    questions=st.lists(_questions(), min_size=3, max_size=5),
 )
 def test_what_is_counted_is_what_is_there(
     database: Database, batches: Any, again: Any, folds: list[int], questions: list[Question]
