@@ -170,6 +170,7 @@ EXAMPLES: tuple[tuple[str, str], ...] = (
     ("account_disabled", "This organization has been disabled."),
     ("account_disabled", "deactivated_workspace"),
     ("permission_denied", "Unusual activity has been detected from your device."),
+    ("verification_required", "Acme account requires verification - check email"),
     ("verification_required", "Your organization must be verified to use the model `m-3`."),
     ("api_not_enabled", "Vertex AI API has not been used in project 123 before or it is disabled."),
     ("gated_model", "Cannot access gated repo for url https://huggingface.co/acme/m"),

@@ -272,6 +272,7 @@ ACCESS: tuple[Rule, ...] = (
             "must be verified",
             "verify (your |)(organization|identity|account)",
             "verification (is |)required",
+            "(requires|require|needs) (identity |)verification",
             "not verified",
         ),
         "the provider wants to know the caller before it serves this model",
