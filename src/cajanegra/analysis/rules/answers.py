@@ -32,6 +32,7 @@ VALIDATION: tuple[Rule, ...] = (
         ("object has no attribute",),
         "Python names the class and the attribute, which are not what the failure is about",
         unless=("none type object",),
+        quotes=True,
     ),
 )
 """What names the classes and fields of a program. Asked first, since such names may be any words."""
