@@ -60,7 +60,8 @@ def _mask(found: re.Match[str]) -> str:
         return f"{found['path']}.{MASK}"
     quoted = found["quoted"] if found["quote"] else found["single"]
     if quoted is not None:
-        return quoted if quoted in API_WORDS else MASK
+        name = quoted.removesuffix("=")  # of a keyword argument
+        return name if name in API_WORDS else MASK
     token = found[0]
     body = token.rstrip(".:?\\")
     return MASK + token[len(body) :] if found["url"] is None else MASK

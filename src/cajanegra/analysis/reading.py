@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from cajanegra.analysis.masking import masked
 from cajanegra.analysis.phrases import Rule, RuleBook, words
 from cajanegra.analysis.reasons import bare_status
-from cajanegra.analysis.rules import ANSWERS, RULES, TOPICS, VAGUE
+from cajanegra.analysis.rules import ANSWERS, RULES, TOPICS, VAGUE, VALIDATION
 from cajanegra.analysis.rules.fields import (
     DECISIVE_EXCEPTIONS,
     EXCEPTIONS,
@@ -18,7 +18,7 @@ from cajanegra.analysis.rules.fields import (
     PRECISE_STATUSES,
     STATUSES,
 )
-from cajanegra.analysis.unwrap import MAX_MESSAGE, REASON, core
+from cajanegra.analysis.unwrap import MAX_MESSAGE, REASON, core, without_input
 from cajanegra.domain.failure import FailureKind
 from cajanegra.domain.pattern import FirstMove
 
@@ -40,12 +40,14 @@ _SAID_OF_ANY = frozenset(
 )
 """What wrappers say of any failure, in words that are hard to tell from those of the provider."""
 _WRONG_REQUEST = frozenset({400, 404, 415, 422})
+_OF_ANSWERS = (*VALIDATION, *ANSWERS)
 _ESCAPED_BREAK = re.compile(r"\\[nrt]")
 _NUMBER = re.compile(r"\b[45]\d\d\b")
 _STATUS = re.compile(
-    r"(?:(?:status(?:[ _]?code)?(?: \w{2,20}){0,2}|http|error|exception|response|\bcode)[: =([\"'-]{1,4}"
+    r"(?:(?:status(?:[ _]?code)?(?: \w{2,20}){0,2}|http|error|exception|response|\bcode"
+    r"|failed(?: with)?|(?:got|received|returned)(?: an?)?)[: =([\"'-]{1,4}"
     r"|^\W{0,3})"
-    r"([45]\d\d)\b(?![.,]?\d| tokens| characters| requests| validation)"
+    r"([45]\d\d)\b(?![.,]?\d| tokens| characters| requests| validation| items| records)"
     rf"|\b([45]\d\d) (?:status code|{REASON})\b",
     re.IGNORECASE,
 )
@@ -80,7 +82,8 @@ class Reading:
         if isinstance(self._wrapped, bool):
             # A field without a value says nothing, and must not read as an answer without one.
             # What is left of an escaped line break must not read as the parameter n.
-            text = words(_ESCAPED_BREAK.sub(" ", self._message)).replace(" none ", " ").replace(" null ", " ")
+            text = words(_ESCAPED_BREAK.sub(" ", without_input(self._message)))
+            text = text.replace(" none ", " ").replace(" null ", " ")
             self._wrapped = book().first(text)
         return self._wrapped
 
@@ -159,8 +162,10 @@ def judge(
     rule = rule or (book().first(words(" . ".join(codes))) if codes else None)
     rule = rule or _rule_of_wrapper(reading, status)
     if rule is not None:
-        if status in _WRONG_REQUEST and rule in ANSWERS:  # it was the request that the provider could not use
+        if status in _WRONG_REQUEST and rule in _OF_ANSWERS:  # it was the request that could not be used
             return Judgement(FailureKind.INVALID_REQUEST, rule)
+        if rule in VALIDATION and _of_class(status) is FailureKind.SERVER_ERROR:
+            return Judgement(FailureKind.SERVER_ERROR, rule)  # it was the provider's own data that was wrong
         return Judgement(rule.kind, rule)
     return _by_fields(reading, status, types)
 

@@ -36,8 +36,11 @@ _STRING = {
 }
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "r": "\n", "t": " "}
-_INPUT = re.compile(r"(?:failed_generation|input_value)[\"']?\s{0,3}[:=]")
+_INPUT = re.compile(
+    r"(?:failed_generation|input_value|payload_summary|(?:request|input)_?payload)[\"']?\s{0,3}[:=]"
+)
 """What stands behind it is what the model or the user wrote, not what went wrong."""
+_INPUT_WORDS = ("failed_generation", "input_value", "payload")
 _QUOTES_ITS_INPUT = re.compile(r"\b(?:pars(?:e|ing)|validation errors? for|decod(?:e|ing))\b", re.IGNORECASE)
 _TITLE = re.compile(r"<(?:title|h1)[^>]{0,100}>\s{0,20}([^<]{1,200})", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]{0,500}>")
@@ -126,6 +129,8 @@ def core(message: str) -> str:
         import html  # only pages need it, and its table of names is large
 
         text = html.unescape(title[1])
+    elif "<title" in text and (title := _TITLE.search(text)) and _says_it(title, text):
+        text = title[1]
     elif "Traceback (most recent" in text:
         text = text.strip().rpartition("\n")[2]
     elif "\n" in text and (found := _STACK.search(text)) and found.start() > _LEAST_LETTERS:
@@ -138,10 +143,24 @@ def core(message: str) -> str:
     return _without_advice(_without_wrapping(_innermost(text)))
 
 
+def _says_it(title: re.Match[str], text: str) -> bool:
+    """Whether a page that a message quotes has the words of the failure for its title.
+
+    It has when they are a status, or when nothing is said before the page.
+    """
+    return is_vague(title[1]) or is_vague(_without_wrapping(text[: text.find("<")]))
+
+
+def without_input(text: str) -> str:
+    """The text without what the model or the user wrote, where a field says so."""
+    if any(word in text for word in _INPUT_WORDS):
+        return _INPUT.split(text, maxsplit=1)[0] or text
+    return text
+
+
 def _innermost(text: str, depth: int = _MAX_DEPTH) -> str:
     """The words of the most telling error object in a text, or the text."""
-    if "failed_generation" in text or "input_value" in text:
-        text = _INPUT.split(text, maxsplit=1)[0] or text
+    text = without_input(text)
     opening = _OBJECT.search(text) if any(sign in text for sign in _OBJECT_SIGNS) else None
     if opening is None:
         return text

@@ -70,6 +70,9 @@ def test_a_class_name_alone_has_a_kind(name: str, kind: FailureKind) -> None:
         ("Response status code was unacceptable: 500", 500),
         ("Failed to reach a model: 400 Bad Request hm", 400),
         ("404 page not found", 404),
+        ("API request failed: 503 - hm", 503),
+        ("got a 402 from the API", 402),
+        ("received 404 items", None),
         ("there are 429 reasons", None),
         ("about 500 tokens", None),
         ("error: 512 tokens", None),
@@ -122,6 +125,13 @@ def test_what_is_wrong_with_an_answer_is_wrong_with_the_request_when_the_provide
     message = "name: Field required"
     assert judge(Reading(message)).kind == "schema_validation"
     assert judge(Reading(message), 422).kind == "invalid_request"
+
+
+def test_what_a_validator_says_within_a_provider_is_a_failure_of_the_provider() -> None:
+    message = "1 validation error for ManagedFile\nname\n  Field required"
+    assert judge(Reading(message)).kind == "schema_validation"
+    assert judge(Reading(message), 500).kind == "server_error"
+    assert judge(Reading(message), 400).kind == "invalid_request"
 
 
 def test_an_answer_that_the_provider_itself_threw_away_stays_one() -> None:

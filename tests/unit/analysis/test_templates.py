@@ -62,6 +62,7 @@ SAID = "The widget is bent beyond repair"
         f"{{\n  message: '{SAID}',\n  type: 'x',\n  code: 'y'\n}}",
         f"<html><head><title>{SAID}</title></head><body>nginx</body></html>",
         json.dumps({"error": {"message": SAID}})[:-3],
+        f"API request failed: 503 - <!DOCTYPE html>\n<html><head><title>{SAID}</title></head></html>",
     ],
 )  # fmt: skip
 def test_the_same_cause_has_the_same_template_whatever_is_around_it(message: str) -> None:
@@ -82,6 +83,7 @@ def test_the_same_cause_has_the_same_template_whatever_is_around_it(message: str
         ("no file 'holiday plans' here", "no file <*> here"),
         ('no file `a` or "b" here', "no file <*> here"),
         ("unsupported parameter: 'max_tokens'", "unsupported parameter: max_tokens"),
+        ("without `tools=` param", "without tools param"),
         ("key sk-abc*************xyz is wrong", "key <*> is wrong"),
         ("the model's name isn't known", "the model's name isn't known"),
         ("password=hunterhunter is no secret", "password=<*> is no secret"),
@@ -101,6 +103,27 @@ def test_an_id_does_not_decide_which_message_is_the_telling_one(name: str) -> No
         f"Server {name} not found (stale handle): Error code: 404 - {{'detail': 'Server {name} not found'}}"
     )
     assert Reading(message).said == Reading(message.replace(name, "7")).said
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (
+            "Invalid response object: '<html><head><title>502 Bad Gateway</title></head></html>'",
+            "bad gateway",
+        ),
+        ("The widget is bent, see <html><title>Acme WebUI</title></html>", "the widget is bent"),
+    ],
+)
+def test_the_title_of_a_page_that_is_quoted_counts_when_it_is_a_status(message: str, said: str) -> None:
+    assert said in Reading(message).said
+
+
+@pytest.mark.parametrize("field", ["failed_generation", "input_value", "payload_summary", "request_payload"])
+def test_what_was_sent_does_not_say_what_went_wrong(field: str) -> None:
+    reading = Reading(f'the widget is bent\n  {field}: {{"tool_choice": "auto", "has_tools": true}}')
+    assert reading.said.split() == ["the", "widget", "is", "bent"]
+    assert reading.rule_of_wrapper is None
 
 
 def test_a_template_can_be_stored_and_shown() -> None:

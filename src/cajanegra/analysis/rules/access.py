@@ -26,7 +26,7 @@ ACCESS: tuple[Rule, ...] = (
             "(blocked|filtered) .. candidate",
             "(blocked|filtered) (output|response|answer|completion)",
             "blocked candidate",
-            "finish reason (safety|content filter|prohibited content|blocklist|spii|image safety)",
+            "(finish|stop) reason (safety|content filter|prohibited content|blocklist|spii|image safety)",
             "finish message",
         ),
         "the policy stopped the answer",
@@ -81,7 +81,10 @@ ACCESS: tuple[Rule, ...] = (
             "decommissioned",
         ),
         "something that existed is said to be gone",
-        unless=("deprecated for this model", "use the"),
+        unless=(
+            "deprecated for this model",
+            "use the .. (parameter|parameters|field|argument|option|header|instead)",
+        ),
     ),
     Rule(
         "model_access_denied",
@@ -117,7 +120,7 @@ ACCESS: tuple[Rule, ...] = (
             "not found for account",
         ),
         "a deployment of that name is said not to be there",
-        unless=("cooldown", "try again in"),
+        unless=("cooldown", "try again in", "available for selected"),
     ),
     Rule(
         "no_endpoints_for_model",
@@ -201,6 +204,7 @@ ACCESS: tuple[Rule, ...] = (
         (
             "no api key",
             "no api token",
+            "not (find|found) .. api key",
             "(api key|api token|api-key|apikey|access token|auth token|authorization header|authentication header) .. (is |was |are |)(missing|required|empty|not provided|not set|not found|not configured|not specified|undefined)",
             "(missing|no|without) .. (api key|authentication|authorization|auth|bearer|credentials|credential|access token)",
             "(provide|provided|set|specify|pass|supply|configure|need|requires|require|expected) .. (an|a|your|the|valid|either) .. (api key|credentials|apikey|authtoken)",
@@ -228,7 +232,7 @@ ACCESS: tuple[Rule, ...] = (
             "(incorrect|invalid|wrong|bad|malformed|unknown|unrecognized|illegal|valid) .. (api key|api token|api-key|apikey|subscription key|authorization|bearer|access token|access key|auth token|authentication token|secret key|jwt|x-api-key)",
             "(invalid|incorrect|bad|wrong) (authentication |login |auth |)credential(s|)",
             "(api key|api token|apikey|token|key|credentials|signature) .. (is |was |are |)(invalid|incorrect|wrong|not valid|not recognized|malformed|disabled|does not match|not match)",
-            "(invalid|incorrect) (token|key|authentication|username|user)",
+            "(invalid|incorrect) (token|key|authentication|username|user|signature)",
             "user not found",
             "(key|token) .. (leaked|compromised)",
             "could not validate credentials",
@@ -256,7 +260,7 @@ ACCESS: tuple[Rule, ...] = (
         (
             "consumer .. suspended",
             "(organization|organisation|account|project|workspace|team|user|key|subscription) .. (disabled|deactivated|suspended|restricted|banned|terminated|locked|frozen|blocked|archived)",
-            "(disabled|deactivated|suspended|banned) .. (account|organization|key|project)",
+            "(disabled|deactivated|suspended|banned) .. (account|organization|key|project|workspace|team|user)",
         ),
         "the account is known and was closed",
         unless=("tool", "data restricted"),
@@ -268,6 +272,7 @@ ACCESS: tuple[Rule, ...] = (
             "must be verified",
             "verify (your |)(organization|identity|account)",
             "verification (is |)required",
+            "(requires|require|needs) (identity |)verification",
             "not verified",
         ),
         "the provider wants to know the caller before it serves this model",
@@ -308,6 +313,7 @@ ACCESS: tuple[Rule, ...] = (
         (
             "(lacks|lack) .. (action|role)",
             "just a moment",
+            "(unusual|suspicious) activity",
             "attention required",
             "permission .. (denied|required|missing)",
             "(permission|access) denied",

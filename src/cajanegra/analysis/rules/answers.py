@@ -5,13 +5,45 @@ from __future__ import annotations
 from cajanegra.analysis.phrases import Rule
 from cajanegra.domain.failure import FailureKind as Kind
 
+VALIDATION: tuple[Rule, ...] = (
+    Rule(
+        "answer_schema_pydantic_json",
+        Kind.INVALID_RESPONSE,
+        (
+            "validation error(s|) for .. invalid json",
+            "json invalid",
+            "invalid json .. (expected|eof|trailing|control|key)",
+            "parse .. validation error(s|) for",
+            "invalid response .. validation error(s|) for",
+            "validation error(s|) for .. extra data",
+        ),
+        "pydantic says that the text it was given is not JSON",
+    ),
+    Rule(
+        "answer_schema_mismatch",
+        Kind.SCHEMA_VALIDATION,
+        ("validation error(s|) for",),
+        "pydantic names a class and its fields next, which are not what the failure is about",
+        unless=("api key", "credentials", "authentication", "access token"),
+    ),
+    Rule(
+        "answer_unparseable",
+        Kind.INVALID_RESPONSE,
+        ("object has no attribute",),
+        "Python names the class and the attribute, which are not what the failure is about",
+        unless=("none type object",),
+        quotes=True,
+    ),
+)
+"""What names the classes and fields of a program. Asked first, since such names may be any words."""
+
 ANSWERS_CUT: tuple[Rule, ...] = (
     Rule(
         "answer_cut_at_max_tokens",
         Kind.INVALID_RESPONSE,
         (
             "length limit was reached",
-            "finish reason (length|max tokens)",
+            "(finish|stop) reason (length|max tokens)",
             "(output|response|answer|completion|reply) .. (truncated|cut off|incomplete|too long)",
             "max tokens .. reached",
             "(token|output|length) limit (was |is |)reached",
@@ -46,17 +78,7 @@ ANSWERS: tuple[Rule, ...] = (
             "(choices|candidates) .. (not set|missing)",
         ),
         "an answer came and there is nothing in it",
-        unless=("api key", "request body"),
-    ),
-    Rule(
-        "answer_schema_pydantic_json",
-        Kind.INVALID_RESPONSE,
-        (
-            "validation error(s|) for .. invalid json",
-            "json invalid",
-            "invalid json .. (expected|eof|trailing|control|key)",
-        ),
-        "pydantic says that the text it was given is not JSON",
+        unless=("api key", "request body", "not match schema", "not parse"),
     ),
     Rule(
         "answer_json_extra_data",
@@ -168,10 +190,11 @@ ANSWERS: tuple[Rule, ...] = (
             "(model|assistant|llm|claude|gpt) (has |)refus(ed|es|al)",
             "(model|safety) refusal",
             "refusal (was|is|message)",
+            "(finish|stop) reason refusal",
             "declined to (answer|respond|help)",
             "(can't|cannot|unable to) (help|assist) with (that|this)",
         ),
         "the model itself declined",
     ),
 )
-"""What was wrong with an answer; the same words beside a status of 4xx are about the request."""
+"""What was wrong with an answer; beside a status of 4xx, these words and a validator's are about the request."""

@@ -131,6 +131,7 @@ LIMITS: tuple[Rule, ...] = (
             "trial key",
             "prompt tokens limit exceeded",
             "usage is required",
+            "out of (extra |)usage",
             "(hit|reached) your .. limit",
             "(credit|key) limit exceeded",
             "upgrade .. plan",
@@ -174,6 +175,7 @@ LIMITS: tuple[Rule, ...] = (
             "array above max length",
         ),
         "a request holds more items than one request may have",
+        unless=("minimum number", "at least"),
     ),
     Rule(
         "string_too_long",
@@ -252,7 +254,14 @@ LIMITS: tuple[Rule, ...] = (
             "budget tokens",
         ),
         "the length that was asked for the answer is out of range",
-        unless=("reached", "context length", "input tokens", "unsupported parameter"),
+        unless=(
+            "reached",
+            "context length",
+            "input tokens",
+            "unsupported parameter",
+            "incomplete",
+            "(finish|stop) reason",
+        ),
     ),
     Rule(
         "context_length",

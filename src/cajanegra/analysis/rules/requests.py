@@ -125,13 +125,15 @@ TOOLS: tuple[Rule, ...] = (
             "json validate failed",
         ),
         "the provider checked the answer itself and threw it away",
-        unless=("tool", "function"),
+        unless=("tool", "function", "serializable"),
     ),
     Rule(
         "tool_call_malformed",
         Kind.TOOL_CALL,
         (
             "failed to call a function",
+            "not call (a|any|the) (tool|function)",
+            "model called (a|an|the) (tool|function)",
             "tool use failed",
             "malformed (function|tool) (call|calls|use)",
             "tool .. (exceeded|reached) .. (retries|attempts)",
@@ -208,8 +210,14 @@ REQUESTS: tuple[Rule, ...] = (
     Rule(
         "provider_not_given",
         Kind.INVALID_REQUEST,
-        ("provider not provided", "pass in the llm provider", "unable to .. provider from model"),
+        (
+            "provider not provided",
+            "pass in the llm provider",
+            "unable to .. provider from model",
+            "provider .. (does not exist|not configured|not initialized|not registered|is not set)",
+        ),
         "a client library does not know whom to ask for the model",
+        unless=("model .. not exist", "by provider"),
     ),
     Rule(
         "response_format_schema",
@@ -251,6 +259,7 @@ REQUESTS: tuple[Rule, ...] = (
         (
             "(pdf|document) .. (not valid|invalid|password protected|corrupt)",
             "image .. not be loaded",
+            "image (parse|decode|load|download) (error|failed)",
             "(process|decode|download|load|read|open|identify|fetch) .. image",
             "invalid (image|base64|image url|image data|media type)",
             "image .. (media type|valid|format|corrupt|not match|unable|invalid|unsupported)",
@@ -323,6 +332,8 @@ REQUESTS: tuple[Rule, ...] = (
             "must have either content or tool calls",
             "at least (1|one|*) prompt",
             "must be non( |-)empty",
+            "minimum number of",
+            "empty (text |)(parameter|field)",
             "must contain non( |-)whitespace",
             "(cannot|can't|must not|should not|may not|not) be (empty|blank|null|an empty)",
             "(content|messages|message|input|prompt|text|contents|parts|array) .. (is |are |)(empty|too short|null|not specified|must have at least|blank|missing)",
@@ -370,6 +381,7 @@ REQUESTS: tuple[Rule, ...] = (
             "invalid .. scheme",
             "not support (this |the |)(endpoint|task|chat|completions|completion|embeddings|generate)",
             "no route matched",
+            "unimplemented",
         ),
         "the request went to a place that does not take it",
         recover="fallback",
@@ -403,6 +415,13 @@ REQUESTS_BROAD: tuple[Rule, ...] = (
         broad=True,
     ),
     Rule(
+        "program_error",
+        Kind.INVALID_REQUEST,
+        ("init .. unexpected keyword argument", "got an unsupported type"),
+        "a library was called wrongly before there was a request from which anything could be left out",
+        broad=True,
+    ),
+    Rule(
         "item_duplicate",
         Kind.INVALID_REQUEST,
         ("duplicate(d|) (item|items|id|ids|key|keys|message|messages|value|values)", "must be unique"),
@@ -419,7 +438,6 @@ REQUESTS_BROAD: tuple[Rule, ...] = (
             "unsupported (parameter|parameters|value|argument|field|option|response format|content type|type|params)",
             "(parameter|parameters|argument|arguments|value|field|option|setting|feature|format|params) .. (not supported|unsupported|isn't supported|not currently supported|not available|not allowed|not permitted|deprecated)",
             "extra (inputs|fields|parameters|input|field)",
-            "input validation error",
             "(messages|model|max tokens|body|prompt|input|tools|system|temperature) .. input should be",
             "(unrecognized|unknown|unexpected|unsupported) (request |keyword |)(argument|arguments|parameter|parameters|name|field|fields|property|properties|key|keys|option|variant)",
             "(is|are) not supported (with|for|by|on) (this|the|that) (model|endpoint|deployment|api)",
@@ -442,6 +460,17 @@ REQUESTS_BROAD: tuple[Rule, ...] = (
         recover="simplify",
         broad=True,
         unless=("model .. is not supported",),
+    ),
+    Rule(
+        "request_rejected",
+        Kind.INVALID_REQUEST,
+        (
+            "validation error(s|) detected",
+            "failed to satisfy (the |)constraint",
+            "(input|request) validation (error|failed)",
+        ),
+        "the provider says so of what it was sent, before any model has seen it",
+        broad=True,
     ),
 )
 """What tells only the kind, and is asked after what tells more."""

@@ -32,6 +32,7 @@ SERVICE: tuple[Rule, ...] = (
             "unsupported model architecture",
             "unknown model architecture",
             "unable to load model",
+            "(requires|require|needs) a newer version",
         ),
         "the model could not be brought into memory; it will fail the same way again",
         recover="fallback",
@@ -115,7 +116,7 @@ SERVICE: tuple[Rule, ...] = (
             "engine( |)(core|loop|process|) .. (dead|died|failed|error|issue|stopped)",
             "engine dead error",
             "background loop",
-            "worker .. (died|crashed|failed|killed|dead)",
+            "worker .. (died|crashed|failed with|killed|dead)",
             "process .. (died|killed|crashed)",
         ),
         "the server runs and its engine does not",
@@ -126,6 +127,7 @@ SERVICE: tuple[Rule, ...] = (
         Kind.SERVER_ERROR,
         (
             "server had an error",
+            "(status|code) internal",
             "error .. (while |)processing (your|the|this) request",
             "internal (server |service |system |api |)(error|exception|failure|fault)",
             "internal error .. (occurred|encountered)",
@@ -141,6 +143,6 @@ SERVICE: tuple[Rule, ...] = (
             "panic",
         ),
         "the provider failed inside and does not say how",
-        unless=("timeout", "parse", "stream id", "not closed cleanly"),
+        unless=("timeout", "parse", "parsing", "stream id", "not closed cleanly"),
     ),
 )

@@ -17,6 +17,7 @@ VAGUE: tuple[Rule, ...] = (
         Kind.SERVER_ERROR,
         (
             "unable to process your request",
+            "(failed|unable) to process",
             "error (has |was |)(occurred|encountered|happened)",
             "please try again later",
         ),
