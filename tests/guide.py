@@ -103,7 +103,6 @@ class Backend:
             "HOME": str(directory),
             "PYTHONPATH": str(self.directory),
             "PYTHONUTF8": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
             "NO_COLOR": "1",
             "DATABASE_URL": database_url.replace("postgresql://", "postgresql+psycopg://"),
             "CAJANEGRA_DATABASE__URL": database_url,

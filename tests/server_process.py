@@ -17,7 +17,7 @@ from typing import Any
 
 from command import Command
 
-_START = 60.0
+_START = 120.0
 """Seconds that a server has to be ready on a busy machine."""
 
 

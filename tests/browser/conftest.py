@@ -1,4 +1,4 @@
-"""A real browser before a real server with two days of calls behind it, once for each database."""
+"""A real browser before a real server with two days of calls behind it."""
 
 from __future__ import annotations
 
@@ -166,13 +166,20 @@ def browser(chromium: str, playwright: Playwright) -> Iterator[Browser]:
     browser.close()
 
 
-@pytest.fixture(scope="session", params=BOTH)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Views look at PostgreSQL, and those of a module with ``DATABASES`` at each of these."""
+    if "seeded" in metafunc.fixturenames:
+        databases = getattr(metafunc.module, "DATABASES", BOTH[1:])
+        metafunc.parametrize("seeded", databases, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
 def seeded(
     request: pytest.FixtureRequest,
     sqlite_template: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Service, datetime]]:
-    """A server on each database, the same for all tests: they leave it as it is; and when it was seeded."""
+    """A server on a database, the same for all tests: they leave it as it is; and when it was seeded."""
     with contextlib.ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
@@ -192,6 +199,6 @@ def seeded(
 
 @pytest.fixture(scope="module")
 def site(browser: Browser, seeded: tuple[Service, datetime]) -> Site:
-    """The dashboard on each database."""
+    """The dashboard of a server that is the same for all tests."""
     service, now = seeded
     return Site(service, browser, now - timedelta(hours=48), now)

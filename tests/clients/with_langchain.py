@@ -8,7 +8,7 @@ from langchain_openai import ChatOpenAI
 
 
 def model(name: str) -> ChatOpenAI:
-    return ChatOpenAI(model=name, base_url=os.environ["BASE_URL"], api_key=os.environ["KEY"], max_retries=0)  # type: ignore[arg-type]
+    return ChatOpenAI(model=name, base_url=os.environ["BASE_URL"], api_key=os.environ["KEY"], max_retries=0)
 
 
 error = None

@@ -58,7 +58,7 @@ def test_what_is_answered_is_what_the_document_says(service: Service) -> None:
 
 def _try(operation: Any, url: str, headers: dict[str, str]) -> None:
     @settings(
-        max_examples=5,
+        max_examples=2,
         deadline=None,
         phases=[Phase.explicit, Phase.generate],
         suppress_health_check=list(HealthCheck),

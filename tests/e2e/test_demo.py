@@ -11,9 +11,11 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
 from cajanegra.storage.database import Database
@@ -27,6 +29,14 @@ def _rows(database: Database, query: str) -> list[dict[str, Any]]:
         return [dict(row) for row in connection.execute(text(query)).mappings()]
 
 
+@pytest.fixture
+def database(postgres_url: str) -> Iterator[Database]:
+    """Not the database that it makes for itself."""
+    with Database(postgres_url) as database:
+        yield database
+
+
+@pytest.mark.postgres
 def test_every_call_is_recorded_and_the_numbers_are_those_of_sql(tmp_path: Path, database: Database) -> None:
     url = database.url.render_as_string(hide_password=False)
     done = Command(tmp_path, url)("demo", "--no-serve", "--json", "--calls", CALLS, "--db", url)
