@@ -128,11 +128,14 @@ def settled(page: Page) -> None:
     expect(page.locator(".mantine-Loader-root")).to_have_count(0)
 
 
-def violations(page: Page) -> list[str]:
-    """What axe-core finds wrong with a page, of whatever impact."""
+def violations(page: Page, *rules: str) -> list[str]:
+    """What axe-core finds wrong with a page, of whatever impact: by all its rules, or by some."""
     if not page.evaluate("typeof axe === 'object'"):
         page.evaluate(AXE.read_text(encoding="utf-8"))
-    found: list[dict[str, Any]] = page.evaluate("axe.run(document).then((result) => result.violations)")
+    found: list[dict[str, Any]] = page.evaluate(
+        "(rules) => axe.run(document, rules.length ? {runOnly: rules} : {}).then((result) => result.violations)",
+        list(rules),
+    )
     return [
         f"{one['id']} ({one['impact']}): {node['html'][:200]} {node['failureSummary']}"
         for one in found
@@ -151,14 +154,14 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
     """Gone before other tests begin: it has an event loop that runs in this thread."""
     with sync_playwright() as started:
         yield started
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser(chromium: str, playwright: Playwright) -> Iterator[Browser]:
     # As root, as in most containers, Chromium runs without its sandbox only. It sees our own pages alone.
     browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
@@ -197,7 +200,7 @@ def seeded(
         yield service, now
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def site(browser: Browser, seeded: tuple[Service, datetime]) -> Site:
     """The dashboard of a server that is the same for all tests."""
     service, now = seeded

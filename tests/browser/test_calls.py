@@ -10,10 +10,7 @@ from playwright.sync_api import Page, expect
 from browser.conftest import Site, settled
 from browser.figures import number, rows
 from cajanegra.domain.principal import ALL_TENANTS
-from conftest import BOTH
 from records import call_record, write_now
-
-DATABASES = BOTH
 
 
 def _facet(page: Page, title: str, value: str) -> str:

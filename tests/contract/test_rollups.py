@@ -146,7 +146,7 @@ def _questions(draw: st.DrawFn) -> Question:
 
 
 @settings(
-    max_examples=8,
+    max_examples=5,
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -21,13 +21,6 @@ from server_process import Server, serving, until
 RECENT = "/api/v1/ai/logs/recent?hours=1"
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def cajanegra(request: pytest.FixtureRequest, tmp_path: Path) -> Command:
-    """The command with a database of each kind that has the tables."""
-    url = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
-    return Command(tmp_path, url, XDG_STATE_HOME=str(tmp_path / "state"))
-
-
 @pytest.fixture
 def on_postgresql(postgres_url: str, tmp_path: Path) -> Command:
     return Command(tmp_path, postgres_url, XDG_STATE_HOME=str(tmp_path / "state"))
@@ -100,20 +93,20 @@ def test_told_to_stop_it_lets_requests_end_and_ends_streams_that_would_not(on_sq
         assert not Path(f"/proc/{worker}").exists()
 
 
-def test_told_to_stop_it_writes_what_it_has_taken(cajanegra: Command) -> None:
-    admin = new_key(cajanegra)
+def test_told_to_stop_it_writes_what_it_has_taken(on_postgresql: Command) -> None:
+    admin = new_key(on_postgresql)
     calls = [
         {"request_id": f"c-{number}", "task": "chat", "provider_used": "openai"} for number in range(200)
     ]
     body = json.dumps({"items": calls}).encode()
-    with serving(cajanegra, "--workers", "2") as server:
+    with serving(on_postgresql, "--workers", "2") as server:
         headers = admin | {"Content-Type": "application/json"}
         taken = server.request("POST", "/api/v1/ai/logs", body, headers)
         assert taken.status == 202
         assert server.stop() == 0
     # What the database did not take in time is in the spool, and neither is lost.
-    assert cajanegra("spool", "drain").code == 0
-    assert len(cajanegra("logs", "list", "--limit", "500", "--json").json["items"]) == 200
+    assert on_postgresql("spool", "drain").code == 0
+    assert len(on_postgresql("logs", "list", "--limit", "500", "--json").json["items"]) == 200
 
 
 def accepts(port: int) -> bool:
@@ -216,7 +209,7 @@ def record_calls(cajanegra: Command, count: int) -> None:
     )
 
 
-def test_what_dead_processes_left_becomes_rows(cajanegra: Command) -> None:
+def test_what_dead_processes_left_becomes_rows(on_sqlite: Command) -> None:
     script = (
         "import os, signal\n"
         "from cajanegra import Recorder, Settings\n"
@@ -226,9 +219,9 @@ def test_what_dead_processes_left_becomes_rows(cajanegra: Command) -> None:
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     subprocess.run(
-        [sys.executable, "-c", script], check=False, cwd=cajanegra.directory, env=cajanegra.environment
+        [sys.executable, "-c", script], check=False, cwd=on_sqlite.directory, env=on_sqlite.environment
     )
-    with serving(cajanegra) as server:
+    with serving(on_sqlite) as server:
         rows = until(lambda: server.get(RECENT).json["items"])
         assert [row["request_id"] for row in rows] == ["last-words"]
         assert server.stop() == 0
