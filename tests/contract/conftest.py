@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from api_service import Service, emptied, served
-from conftest import BOTH
 from databases import Databases
 
 
@@ -21,11 +20,27 @@ def api_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session", params=BOTH)
+HOSTS = [
+    ("standalone", "sqlite"),
+    pytest.param(("mounted", "postgresql"), marks=pytest.mark.postgres),
+]
+"""The API by itself and in an application of others, and the databases: each of them once."""
+
+
+@pytest.fixture(scope="session", params=HOSTS, ids="-".join)
+def host(request: pytest.FixtureRequest) -> tuple[str, str]:
+    found: tuple[str, str] = request.param
+    return found
+
+
+@pytest.fixture(scope="session")
 def api_url(
-    request: pytest.FixtureRequest, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    host: tuple[str, str],
+    sqlite_template: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
-    if request.param == "sqlite":
+    if host[1] == "sqlite":
         path = tmp_path_factory.mktemp("api") / "cajanegra.sqlite"
         shutil.copyfile(sqlite_template, path)
         yield f"sqlite:///{path}"
@@ -35,9 +50,9 @@ def api_url(
         yield url
 
 
-@pytest.fixture(scope="session", params=["standalone", "mounted"])
-def running_service(request: pytest.FixtureRequest, api_url: str, api_state: None) -> Iterator[Service]:
-    with served(request.param, api_url) as found:
+@pytest.fixture(scope="session")
+def running_service(host: tuple[str, str], api_url: str, api_state: None) -> Iterator[Service]:
+    with served(host[0], api_url) as found:
         yield found
 
 

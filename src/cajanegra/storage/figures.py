@@ -39,7 +39,7 @@ Group = tuple[Any, ...]
 
 
 def sums_of_rows(
-    connection: Connection, conditions: Sequence[ColumnElement[bool]], keys: Keys, *, detailed: bool = False
+    connection: Connection, conditions: Sequence[ColumnElement[bool]], keys: Keys
 ) -> dict[Group, Sums]:
     """What the calls that meet the conditions come to, per group; without keys the group is ``()``.
 
@@ -47,17 +47,15 @@ def sums_of_rows(
         connection: reads the database.
         conditions: which calls.
         keys: what they are grouped by.
-        detailed: whether types of tokens and answers without a price are counted, too, which takes longer.
     """
     dialect = connection.dialect.name
     by = [expression.label(f"by_{name}") for name, expression in keys.items()]
     currency = currency_of(dialect)
-    measured = _measured(dialect, detailed=detailed)
-    query = select(*by, _STATUS, currency, *measured).where(*conditions)
+    query = select(*by, _STATUS, currency, *_measured(dialect)).where(*conditions)
     found: dict[Group, Sums] = {}
     for row in connection.execute(query.group_by(*by, _STATUS, currency)):
         group, values = row[: len(by)], row[len(by) :]
-        state, money, calls, recovered, tokens, costs, last, times, first, *more = values
+        state, money, calls, recovered, tokens, costs, last, times, first = values
         one = Sums(
             calls=calls,
             answered=calls if state in ANSWERED else 0,
@@ -69,17 +67,14 @@ def sums_of_rows(
             first_token=sketch_of(first),
             last_at=time_text(last) if isinstance(last, datetime) else last,
         )
-        if detailed:
-            one.with_details(more)
         found.setdefault(tuple(group), Sums()).add(one)
     return found
 
 
 @functools.cache
-def _measured(dialect: str, *, detailed: bool) -> Sequence[ColumnElement[Any]]:
+def _measured(dialect: str) -> Sequence[ColumnElement[Any]]:
     """What is added up; made once, since to make it takes longer than to read a few rows."""
     first_token = number_in(_LOGS.response_metadata, "ttft_ms", dialect)
-    details = details_of_rows(dialect) if detailed else ()
     return (
         func.count(),
         func.coalesce(func.sum(case((_is_recovered(), 1), else_=0)), 0),
@@ -88,7 +83,6 @@ def _measured(dialect: str, *, detailed: bool) -> Sequence[ColumnElement[Any]]:
         func.max(_LOGS.created_at),
         func.aggregate_strings(sql_cast(_LOGS.processing_time_ms, String), ","),
         func.aggregate_strings(sql_cast(first_token, String), ","),
-        *(func.coalesce(func.sum(one), 0) for one in details),
     )
 
 

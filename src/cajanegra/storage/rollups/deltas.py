@@ -39,9 +39,12 @@ Counted = tuple[str, CountedCall]
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(list[CountedCall])
 _COLUMNS = ("tenant_id", "calls")
-_TEXTS = (
+TEXTS = (
     "provider_used", "provider_model", "model_requested", "module", "task", "status", "error_code", "user_id",
 )  # fmt: skip
+"""Columns of ``ai_request_logs`` by which calls are counted."""
+READ = ("id", "tenant_id", "created_at", *TEXTS, "tokens_used", "processing_time_ms", "response_metadata")
+"""Columns of which it is made up what is counted of a call."""
 _fit_strategy = fitter(ERROR_RECOVERY.c.strategy_name)
 _fit_ms = fitter(ERROR_RECOVERY.c.recovery_time_ms)
 
@@ -55,22 +58,22 @@ def counted(columns: Mapping[str, Values], records: Sequence[CallRecord]) -> lis
     """
     metadata = [_object(record.response_metadata) for record in records]
     steps = [[*map(_step_of, record.steps)] if record.steps else () for record in records]
-    costs, currencies, first_tokens = zip(*map(_measured, metadata), strict=True)
-    calls = map(
-        CountedCall,
-        columns["created_at"],
-        *(_filled(columns[name]) for name in _TEXTS),
-        itertools.repeat(1),
-        [bool(done) and status in ANSWERED for done, status in zip(steps, columns["status"], strict=True)],
-        columns["tokens_used"],
-        costs,
-        currencies,
-        columns["processing_time_ms"],
-        first_tokens,
-        *(_tokens([known.get(name, 0) for known in metadata]) for name in TOKEN_TYPES),
-        steps,
-    )
-    return [*zip(_filled(columns["tenant_id"]), calls, strict=True)]
+    return _counted(columns, metadata, steps)
+
+
+def counted_rows(
+    columns: Mapping[str, Values], steps: Mapping[int, Sequence[Mapping[str, Any]]]
+) -> list[Counted]:
+    """What is counted of calls that are in the database; what nobody has dated is in no hour.
+
+    Args:
+        columns: of their rows, as the database gives them, with their ids.
+        steps: the rows of their recovery steps, by the id of the call.
+    """
+    done = [[*map(_step_of_row, steps.get(call, ()))] for call in columns["id"]]
+    times = [time_text(at) or "" for at in columns["created_at"]]
+    metadata = [*map(_object, columns["response_metadata"])]
+    return [one for one in _counted({**columns, "created_at": times}, metadata, done) if one[1].at]
 
 
 def replaced(
@@ -82,31 +85,18 @@ def replaced(
     """A call that is counted anew in the hour in which it began, and taken out as it was.
 
     Args:
-        row: as it was; what nobody has dated is in no hour.
+        row: as it was.
         steps: the rows of its recovery steps before.
         columns: of its row now, but for the time.
         record: the call as it is now.
     """
-    at = time_text(row["created_at"])
-    if at is None:
-        return []
-    metadata = _object(row["response_metadata"])
-    recovered = bool(steps) and row["status"] in ANSWERED
-    texts = (row[name] or "" for name in _TEXTS)
-    cost, currency, first = _measured(metadata)
-    sums = (recovered, row["tokens_used"], cost, currency, row["processing_time_ms"], first)
-    tokens = map(whole_tokens, map(metadata.get, TOKEN_TYPES))
-    done = [
-        _step(
-            step["strategy_name"],
-            step["recovery_result"],
-            successful=step["was_successful"] == "true",
-            ms=step["recovery_time_ms"],
-        )
-        for step in steps
+    before = counted_rows({name: [value] for name, value in row.items()}, {row["id"]: steps})
+    for _tenant, call in before:
+        call.weight = -1
+    return [
+        *before,
+        *(now for _tenant, was in before for now in counted({**columns, "created_at": [was.at]}, [record])),
     ]
-    before = CountedCall(*(at, *texts, -1, *sums, *tokens, done))
-    return [(row["tenant_id"] or "", before), *counted({**columns, "created_at": [at]}, [record])]
 
 
 def leave(connection: Connection, calls: Iterable[Counted]) -> None:
@@ -143,6 +133,29 @@ def unpacked_calls(packed: bytes) -> Sequence[CountedCall]:
     return _DECODER.decode(zlib.decompress(packed))
 
 
+def _counted(
+    columns: Mapping[str, Values],
+    metadata: Sequence[Mapping[str, Any]],
+    steps: Sequence[Sequence[CountedStep]],
+) -> list[Counted]:
+    costs, currencies, first_tokens = zip(*map(_measured, metadata), strict=True)
+    calls = map(
+        CountedCall,
+        columns["created_at"],
+        *(_filled(columns[name]) for name in TEXTS),
+        itertools.repeat(1),
+        [bool(done) and status in ANSWERED for done, status in zip(steps, columns["status"], strict=True)],
+        columns["tokens_used"],
+        costs,
+        currencies,
+        columns["processing_time_ms"],
+        first_tokens,
+        *(_tokens([known.get(name, 0) for known in metadata]) for name in TOKEN_TYPES),
+        steps,
+    )
+    return [*zip(_filled(columns["tenant_id"]), calls, strict=True)]
+
+
 def _filled(values: Values) -> Values:
     return [value or "" for value in values] if None in values else values
 
@@ -172,6 +185,15 @@ def _step_of(record: StepRecord) -> CountedStep:
         record.recovery_result,
         successful=record.was_successful,
         ms=_fit_ms(record.recovery_time_ms),
+    )
+
+
+def _step_of_row(row: Mapping[str, Any]) -> CountedStep:
+    return _step(
+        row["strategy_name"],
+        row["recovery_result"],
+        successful=row["was_successful"] == "true",
+        ms=row["recovery_time_ms"],
     )
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, select
 
 from cajanegra.errors import SchemaError
 from cajanegra.storage.database import Database, reading, snapshot, writing
-from cajanegra.storage.figures import sums_of_rows
 from cajanegra.storage.fitting import fit_time
 from cajanegra.storage.rollups import state, table
 from cajanegra.storage.rollups.cubes import (
@@ -24,28 +24,16 @@ from cajanegra.storage.rollups.cubes import (
     floor,
     tally,
     text_of,
-    with_totals,
 )
-from cajanegra.storage.rollups.deltas import waiting
+from cajanegra.storage.rollups.deltas import READ, counted_rows, waiting
 from cajanegra.storage.rollups.folding import busiest, coarse, count_waiting
-from cajanegra.storage.rollups.rows import of_rows
-from cajanegra.storage.rollups.step_rows import keys_of
-from cajanegra.storage.step_figures import sums_of_steps
 from cajanegra.storage.sums import Sums, details_of
-from cajanegra.storage.tables import REQUEST_LOGS, ROLLUPS
+from cajanegra.storage.tables import ERROR_RECOVERY, REQUEST_LOGS, ROLLUPS
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _LOGS, _ROLLUPS = REQUEST_LOGS.c, ROLLUPS.c
-_KEYS: dict[str, tuple[ColumnElement[str], ...]] = {
-    "model": (
-        of_rows("provider"),
-        func.coalesce(_LOGS.provider_model, ""),
-        func.coalesce(_LOGS.model_requested, ""),
-    ),
-    "task": (of_rows("module"), of_rows("task")),
-    "error": (of_rows("status"), of_rows("error_code")),
-    "user": (of_rows("user"),),
-}
+_AT_ONCE = 2_000
+"""Calls in memory at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,19 +193,23 @@ def _rebuild_day(db: Database, connection: Connection, start: datetime, end: dat
 
 def _of_hour(connection: Connection, hour: datetime) -> dict[Key, Sums]:
     """The rows of an hour, as the calls have it."""
-    conditions = [_LOGS.created_at >= hour, _LOGS.created_at < hour + _HOUR]
+    query = select(*(_LOGS[name] for name in READ))
+    query = query.where(_LOGS.created_at >= hour, _LOGS.created_at < hour + _HOUR)
     found: dict[Key, Sums] = {}
-    for cube, columns in _KEYS.items():
-        keys = {"tenant": of_rows("tenant"), **{f"key{place}": of for place, of in enumerate(columns)}}
-        for (tenant, *values), sums in sums_of_rows(connection, conditions, keys, detailed=True).items():
-            one, two, three = (*values, "", "")[:3]
-            found[Key(cube, tenant, "1h", text_of(hour), (one, two, three))] = sums
-    for cube in STEP_CUBES:
-        of_cube = keys_of(cube, connection.dialect.name)
-        keys = {"tenant": of_rows("tenant"), **{f"key{place}": of for place, of in enumerate(of_cube)}}
-        for (tenant, one, two, three), sums in sums_of_steps(connection, conditions, keys).items():
-            found[Key(cube, tenant, "1h", text_of(hour), (one, two, three))] = sums
-    return with_totals(found)
+    for calls in connection.execute(query.execution_options(yield_per=_AT_ONCE)).partitions():
+        columns = dict(zip(READ, zip(*calls, strict=True), strict=True))
+        for key, sums in tally(counted_rows(columns, _steps_of(connection, columns["id"]))).items():
+            found.setdefault(key, Sums()).add(sums)
+    return found
+
+
+def _steps_of(connection: Connection, calls: Sequence[int]) -> dict[int, list[Mapping[str, Any]]]:
+    """The rows of the recovery steps of calls, by the id of the call."""
+    found: dict[int, list[Mapping[str, Any]]] = {}
+    query = select(ERROR_RECOVERY).where(ERROR_RECOVERY.c.request_log_id.in_(calls))
+    for step in connection.execute(query).mappings():
+        found.setdefault(step["request_log_id"], []).append(dict(step))
+    return found
 
 
 def _kept(rows: dict[Key, Sums]) -> dict[Key, Sums]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from sqlalchemy import ColumnElement, func
+from sqlalchemy import ColumnElement
 
 from cajanegra.storage.rollups.cubes import KEY
 from cajanegra.storage.step_figures import text_in
@@ -20,14 +20,6 @@ def of_steps(name: StepDimension, dialect: str) -> ColumnElement[str]:
         return ERROR_RECOVERY.c.strategy_name
     path, size = _PATHS[name]
     return text_in(path, size, dialect)
-
-
-def keys_of(cube: str, dialect: str) -> tuple[ColumnElement[str], ColumnElement[str], ColumnElement[str]]:
-    """The keys of a cube of steps, as the rows have them."""
-    if cube == "step":
-        return of_steps("kind", dialect), of_steps("strategy", dialect), of_steps("provider", dialect)
-    pattern = of_steps("pattern", dialect)
-    return func.substr(pattern, 1, KEY), func.substr(pattern, KEY + 1), of_steps("strategy", dialect)
 
 
 _PATHS: Mapping[StepDimension, tuple[tuple[str, ...], int]] = {
