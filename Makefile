@@ -54,8 +54,8 @@ imports: .venv/.dev ## the layers hold
 	.venv/bin/lint-imports --no-cache
 
 # Real processes with real deadlines share the machine with each other here: a test that failed is run once more,
-# alone, and both runs are printed. What fails alone fails.
-ALONE := $(RUN) pytest -q --last-failed --last-failed-no-failures none
+# alone, and both runs are printed. The first that fails alone, too, is the end.
+ALONE := $(RUN) pytest -q -x --last-failed --last-failed-no-failures none
 
 pytest: .venv/.dev ## tests only, on SQLite and PostgreSQL
 	$(RUN) pytest -q -n 3 --dist worksteal || { test $$? = 1 && $(ALONE); }

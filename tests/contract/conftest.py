@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from api_service import Service, emptied, served
+from api_service import Host, Service, emptied, served
 from databases import Databases
 
 
@@ -28,15 +28,15 @@ HOSTS = [
 
 
 @pytest.fixture(scope="session", params=HOSTS, ids="-".join)
-def host(request: pytest.FixtureRequest) -> tuple[str, str]:
-    found: tuple[str, str] = request.param
+def host(request: pytest.FixtureRequest) -> tuple[Host, str]:
+    found: tuple[Host, str] = request.param
     return found
 
 
 @pytest.fixture(scope="session")
 def api_url(
     request: pytest.FixtureRequest,
-    host: tuple[str, str],
+    host: tuple[Host, str],
     sqlite_template: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
@@ -51,7 +51,7 @@ def api_url(
 
 
 @pytest.fixture(scope="session")
-def running_service(host: tuple[str, str], api_url: str, api_state: None) -> Iterator[Service]:
+def running_service(host: tuple[Host, str], api_url: str, api_state: None) -> Iterator[Service]:
     with served(host[0], api_url) as found:
         yield found
 
