@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 RUN := .venv/bin/python -m
 QUIET_PIP := $(RUN) pip install --quiet --disable-pip-version-check
 
-.PHONY: help install demo test check fmt lint types imports pytest openapi dashboard dashboard-check browser screenshots crash bench-api bench-dashboard bench-errors bench-import bench-gateway bench-recorder bench-recovery bench-scale size clean
+.PHONY: help install demo test test-long check fmt lint types imports pytest openapi dashboard dashboard-check browser screenshots crash bench-api bench-dashboard bench-errors bench-import bench-gateway bench-recorder bench-recovery bench-scale size clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -58,6 +58,9 @@ imports: .venv/.dev ## the layers hold
 ALONE := $(RUN) pytest -q -x --last-failed --last-failed-no-failures none
 
 pytest: .venv/.dev ## tests only, on SQLite and PostgreSQL
+	$(RUN) pytest -q -n 3 --dist worksteal -m "not long" || { test $$? = 1 && $(ALONE); }
+
+test-long: .venv/.dev browser ## all tests: whole programs on SQLite as well, every theme and width, several providers
 	$(RUN) pytest -q -n 3 --dist worksteal || { test $$? = 1 && $(ALONE); }
 
 openapi: .venv/.dev ## write down the OpenAPI document, which the dashboard's client is generated from

@@ -21,6 +21,17 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+_OF_PROGRAMS = ("browser", "e2e", "integration")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave whole programs on SQLite to the long run: that both databases do the same, contract tests show."""
+    for item in items:
+        tried = getattr(item, "callspec", None)
+        room = item.path.relative_to(Path(__file__).parent).parts[0]
+        if tried is not None and room in _OF_PROGRAMS and "sqlite" in tried.params.values():
+            item.add_marker(pytest.mark.long)
 
 
 @pytest.fixture(autouse=True)

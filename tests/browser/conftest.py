@@ -169,14 +169,7 @@ def browser(chromium: str, playwright: Playwright) -> Iterator[Browser]:
     browser.close()
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Views look at PostgreSQL, and those of a module with ``DATABASES`` at each of these."""
-    if "seeded" in metafunc.fixturenames:
-        databases = getattr(metafunc.module, "DATABASES", BOTH[1:])
-        metafunc.parametrize("seeded", databases, indirect=True, scope="session")
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", params=BOTH)
 def seeded(
     request: pytest.FixtureRequest,
     sqlite_template: Path,

@@ -26,7 +26,9 @@ def axe() -> None:
         pytest.skip("axe-core is not installed: 'make dashboard' does so where npm is")
 
 
-@pytest.mark.parametrize(("theme", "rules"), [("light", ()), ("dark", ("color-contrast",))])
+@pytest.mark.parametrize(
+    ("theme", "rules"), [("light", ()), pytest.param("dark", ("color-contrast",), marks=pytest.mark.long)]
+)
 def test_no_view_has_a_violation(site: Site, theme: Theme, rules: tuple[str, ...]) -> None:
     with site.visit(theme=theme) as page:
         for path in VIEWS:
@@ -35,6 +37,7 @@ def test_no_view_has_a_violation(site: Site, theme: Theme, rules: tuple[str, ...
             assert violations(page, *rules) == [], path
 
 
+@pytest.mark.long
 def test_no_view_has_a_violation_on_a_narrow_screen(site: Site) -> None:
     with site.visit(theme="light", language="es", width=390) as page:
         for path in VIEWS:

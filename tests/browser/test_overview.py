@@ -10,9 +10,6 @@ from playwright.sync_api import Page, expect
 
 from browser.conftest import Site, settled
 from browser.figures import FAILED, RECOVERED, milliseconds, number, percentile, rows
-from conftest import BOTH
-
-DATABASES = BOTH
 
 _COUNT = "SELECT count(*) FROM ai_request_logs WHERE {within}"
 

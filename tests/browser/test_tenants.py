@@ -12,7 +12,7 @@ _OTHERS = ("globex", "initech")
 _PATHS = ("/", "/?by=tenant", "/calls", "/errors", "/recovery", "/models", "/status")
 
 
-@pytest.mark.parametrize("role", [Role.READER, Role.ADMIN])
+@pytest.mark.parametrize("role", [Role.READER, pytest.param(Role.ADMIN, marks=pytest.mark.long)])
 def test_a_tenants_key_sees_only_its_own(site: Site, role: Role) -> None:
     query = "SELECT count(*) FROM ai_request_logs WHERE {within} AND tenant_id = 'acme'"
     own = number(site, query)

@@ -37,7 +37,7 @@ _INSERT = (
 )
 
 
-@pytest.fixture(params=["plain", "partitioned"])
+@pytest.fixture(params=["plain", pytest.param("partitioned", marks=pytest.mark.long)])
 def layout(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

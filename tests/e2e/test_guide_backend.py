@@ -219,6 +219,7 @@ def wait_for(look: Callable[[], list[Any]], count: int) -> list[Any]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.postgres
 def test_the_application_goes_on_without_any_provider(backend: Backend) -> None:
     nobody = [{"name": "ollama", "base_url": "http://127.0.0.1:1/v1", "models": ["llama3.2"]}]

@@ -117,6 +117,7 @@ def accepts(port: int) -> bool:
     return True
 
 
+@pytest.mark.long
 def test_a_request_that_does_not_end_is_cut_off_in_time(on_sqlite: Command) -> None:
     admin = new_key(on_sqlite)
     on_sqlite.environment["CAJANEGRA_SERVER__SHUTDOWN_TIMEOUT"] = "1"
@@ -174,6 +175,7 @@ def test_processes_end_with_their_supervisor(on_sqlite: Command) -> None:
         assert not accepts(server.port)
 
 
+@pytest.mark.long
 def test_whichever_process_is_asked_the_metrics_are_those_of_all(on_postgresql: Command) -> None:
     admin = new_key(on_postgresql)
     with serving(on_postgresql, "--workers", "2") as server:

@@ -73,7 +73,13 @@ AT_ONCE = 12
 """Calls in flight: most of the time they wait."""
 
 
-@pytest.fixture(scope="module", params=[1, 3], ids=["one provider", "three providers"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(1, id="one provider"),
+        pytest.param(3, id="three providers", marks=pytest.mark.long),
+    ],
+)
 def journals(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[list[list[RequestRecord]]]:
