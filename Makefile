@@ -55,13 +55,14 @@ imports: .venv/.dev ## the layers hold
 
 # Real processes with real deadlines share the machine with each other here: a test that failed is run once more,
 # alone, and both runs are printed. The first that fails alone, too, is the end.
+BESIDE := $(RUN) pytest -q -n 3 --dist worksteal
 ALONE := $(RUN) pytest -q -x --last-failed --last-failed-no-failures none
 
 pytest: .venv/.dev ## tests only, on SQLite and PostgreSQL
-	$(RUN) pytest -q -n 3 --dist worksteal -m "not long" || { test $$? = 1 && $(ALONE); }
+	$(BESIDE) -m "not long" || { test $$? = 1 && $(ALONE); }
 
 test-long: .venv/.dev browser ## all tests: whole programs on SQLite as well, every theme and width, several providers
-	$(RUN) pytest -q -n 3 --dist worksteal || { test $$? = 1 && $(ALONE); }
+	$(BESIDE) || { test $$? = 1 && $(ALONE); }
 
 openapi: .venv/.dev ## write down the OpenAPI document, which the dashboard's client is generated from
 	PYTHONPATH=tests $(RUN) openapi_document

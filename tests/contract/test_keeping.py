@@ -255,9 +255,8 @@ def test_one_run_at_a_time_and_a_dead_one_is_not_waited_for(database: Database) 
     assert runs.run(database, Policy(WEEK), started_by="command", clock=lambda: later) is not None
 
 
+@pytest.mark.parametrize("storage", LAYOUTS[2:], indirect=True)
 def test_days_in_which_nothing_stays_are_dropped_whole(database: Database) -> None:
-    if not is_partitioned(database):
-        pytest.skip("only partitions can be dropped")
     ages = (9, 10, 11, 12)
     write(
         database,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import time
 import tomllib
 import urllib.error
 import urllib.request
@@ -21,6 +20,7 @@ from cajanegra.storage import migrate
 from cajanegra.storage.database import Database
 from cajanegra.storage.verify import verify
 from guide import Backend
+from server_process import until
 
 LOGS = "/api/v1/ai/logs"
 
@@ -212,9 +212,8 @@ def _shows_each_user_what_is_theirs(backend: Backend, address: str, ana: Api, be
 
 def wait_for(look: Callable[[], list[Any]], count: int) -> list[Any]:
     """What is seen once it is so much: calls are written a moment after they were answered."""
-    until = time.monotonic() + 60
-    while len(found := look()) < count and time.monotonic() < until:
-        time.sleep(0.05)
+    until(lambda: len(look()) >= count, 60)
+    found = look()
     assert len(found) == count
     return found
 

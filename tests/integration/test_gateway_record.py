@@ -11,7 +11,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from cajanegra.domain.principal import ALL_TENANTS, Role
 from cajanegra.storage.database import Database
 from gateway_server import START, Gateway, Upstream, gateway, provider, recorded, upstream, write_settings
 from provider_servers import STREAM_HEAD, Exchange, answers, chat_completion, delta
+from server_process import until
 
 HELLO: Any = [{"role": "user", "content": "Hola"}]
 
@@ -51,14 +52,6 @@ def request(gateway: Gateway, key: str, body: Any, **headers: str) -> bytes:
         *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items()),
     ]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + encoded
-
-
-def until(seen: Callable[[], bool], seconds: float = START) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + seconds
-    while not seen():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 class Hanging:

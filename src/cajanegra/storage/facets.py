@@ -11,21 +11,14 @@ from cajanegra.storage.database import Database, snapshot
 from cajanegra.storage.filters import CallFilter
 from cajanegra.storage.rollups.answers import answer_all
 from cajanegra.storage.rollups.cubes import Dimension
-from cajanegra.storage.rollups.questions import Answer, Coverage, Question, together
+from cajanegra.storage.rollups.questions import FILTERS, Answer, Coverage, Question, together
 
 LOOKED_AT = 50_000
 """Calls that are looked at for values that no rollup tells of: the newest."""
 MAX_VALUES = 20
 
-_FILTERS: Mapping[str, Dimension] = {
-    "status": "status",
-    "provider": "provider",
-    "model": "model",
-    "module": "module",
-    "task": "task",
-    "error_code": "error_code",
-    "tenant_id": "tenant",
-}
+_SHOWN = ("status", "provider", "model", "module", "task", "error_code")
+"""Filters, as they are listed; whoever sees all has the tenant last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +42,9 @@ def facets(db: Database, where: CallFilter) -> Facets:
         UsageError: a filter makes no sense.
         StorageError: the database cannot be read.
     """
-    filters = dict(_FILTERS)
-    if not isinstance(where.scope, AllTenants):
-        del filters["tenant_id"]
+    filters: dict[str, Dimension] = {name: FILTERS[name] for name in _SHOWN}
+    if isinstance(where.scope, AllTenants):
+        filters["tenant_id"] = "tenant"
     asked: dict[CallFilter, list[str]] = {}
     for name in filters:
         unset: dict[str, Any] = {name: None}

@@ -174,7 +174,7 @@ def iterate(db: Database, where: CallFilter, *, limit: int | None = None) -> Ite
             streamed = connection.execution_options(stream_results=True, yield_per=_CHUNK)
             for some in streamed.execute(query.limit(left)).mappings().partitions():
                 left = None if left is None else left - len(some)
-                steps = _steps_of(connection, [row["id"] for row in some])
+                steps = steps_of(connection, [row["id"] for row in some])
                 for row in some:
                     kept = {name: row[name] for name in row if name != _KEY}
                     yield {**seen_by(where.scope, kept), "steps": steps.get(row["id"], [])}
@@ -349,7 +349,8 @@ def _detail(connection: Connection, scope: Scope, row: Row) -> CallDetail:
     )
 
 
-def _steps_of(connection: Connection, ids: Sequence[int]) -> dict[int, list[Row]]:
+def steps_of(connection: Connection, ids: Sequence[int]) -> dict[int, list[Row]]:
+    """The recovery steps of calls in their order, by the id of the call."""
     query = select(ERROR_RECOVERY).where(ERROR_RECOVERY.c.request_log_id.in_(ids))
     steps: dict[int, list[Row]] = {}
     for row in rows_of(connection, query.order_by(ERROR_RECOVERY.c.step_number, ERROR_RECOVERY.c.id)):

@@ -91,12 +91,11 @@ def replaced(
         record: the call as it is now.
     """
     before = counted_rows({name: [value] for name, value in row.items()}, {row["id"]: steps})
-    for _tenant, call in before:
-        call.weight = -1
-    return [
-        *before,
-        *(now for _tenant, was in before for now in counted({**columns, "created_at": [was.at]}, [record])),
-    ]
+    if not before:
+        return []
+    ((tenant, was),) = before
+    was.weight = -1
+    return [(tenant, was), *counted({**columns, "created_at": [was.at]}, [record])]
 
 
 def leave(connection: Connection, calls: Iterable[Counted]) -> None:

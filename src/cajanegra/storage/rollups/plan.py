@@ -21,7 +21,7 @@ from cajanegra.storage.rollups.cubes import (
     cube_of,
     hour_text,
 )
-from cajanegra.storage.rollups.questions import Answer, Group, Question
+from cajanegra.storage.rollups.questions import FILTERS, Answer, Group, Question
 from cajanegra.storage.rollups.windows import Window, whose
 from cajanegra.storage.sums import CountedCall, Sums
 from cajanegra.storage.tables import REQUEST_LOGS, ROLLUPS
@@ -29,15 +29,6 @@ from cajanegra.storage.tables import REQUEST_LOGS, ROLLUPS
 _LOGS, _ROLLUPS = REQUEST_LOGS.c, ROLLUPS.c
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - as the tables have it: UTC without a zone
 _HOUR = 3600
-_FILTERS: Mapping[str, Dimension] = {
-    "provider": "provider",
-    "model": "model",
-    "module": "module",
-    "task": "task",
-    "status": "status",
-    "error_code": "error_code",
-    "user_id": "user",
-}
 _OF_CALLS: Mapping[Dimension, Callable[[CountedCall], str]] = {
     "provider": lambda call: call.provider,
     "model": lambda call: call.model or call.model_requested,
@@ -56,9 +47,9 @@ def cube_for(asked: Question) -> Cube | None:
     if any(one is not None for one in uncounted) or (asked.bucket is not None and asked.bucket % _HOUR):
         return None
     given: list[Dimension] = [
-        name for attribute, name in _FILTERS.items() if getattr(where, attribute) is not None
+        name for attribute, name in FILTERS.items() if getattr(where, attribute) is not None
     ]
-    if any(not getattr(where, attribute) for attribute, name in _FILTERS.items() if name in given):
+    if any(not getattr(where, attribute) for attribute, name in FILTERS.items() if name in given):
         return None  # an empty value: the rows tell it from none
     tenant = whose(where)
     if tenant is None:
@@ -180,7 +171,7 @@ class Plan:
         where = self._asked.where
         equal = [
             (_OF_CALLS[name], _stored(name, value))
-            for attribute, name in _FILTERS.items()
+            for attribute, name in FILTERS.items()
             if name != "model" and (value := getattr(where, attribute)) is not None
         ]
         model = where.model

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -16,6 +16,16 @@ Measure = Literal["figures", "usage", "calls"]
 """What is asked for: everything but types of tokens; everything but percentiles; the numbers of calls and
 tokens alone."""
 Group = tuple[Any, ...]
+FILTERS: Mapping[str, Dimension] = {
+    "provider": "provider",
+    "model": "model",
+    "module": "module",
+    "task": "task",
+    "status": "status",
+    "error_code": "error_code",
+    "user_id": "user",
+}
+"""Attributes of a ``CallFilter`` that ask for a value of a dimension, but for the tenant's."""
 
 
 @dataclass(frozen=True, slots=True)

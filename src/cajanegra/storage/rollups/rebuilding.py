@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, delete, func, select
 
 from cajanegra.errors import SchemaError
 from cajanegra.storage.database import Database, reading, snapshot, writing
 from cajanegra.storage.fitting import fit_time
+from cajanegra.storage.reads import steps_of
 from cajanegra.storage.rollups import state, table
 from cajanegra.storage.rollups.cubes import (
     CUBES,
@@ -28,7 +28,7 @@ from cajanegra.storage.rollups.cubes import (
 from cajanegra.storage.rollups.deltas import READ, counted_rows, waiting
 from cajanegra.storage.rollups.folding import busiest, coarse, count_waiting
 from cajanegra.storage.sums import Sums, details_of
-from cajanegra.storage.tables import ERROR_RECOVERY, REQUEST_LOGS, ROLLUPS
+from cajanegra.storage.tables import REQUEST_LOGS, ROLLUPS
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _LOGS, _ROLLUPS = REQUEST_LOGS.c, ROLLUPS.c
@@ -198,17 +198,8 @@ def _of_hour(connection: Connection, hour: datetime) -> dict[Key, Sums]:
     found: dict[Key, Sums] = {}
     for calls in connection.execute(query.execution_options(yield_per=_AT_ONCE)).partitions():
         columns = dict(zip(READ, zip(*calls, strict=True), strict=True))
-        for key, sums in tally(counted_rows(columns, _steps_of(connection, columns["id"]))).items():
+        for key, sums in tally(counted_rows(columns, steps_of(connection, columns["id"]))).items():
             found.setdefault(key, Sums()).add(sums)
-    return found
-
-
-def _steps_of(connection: Connection, calls: Sequence[int]) -> dict[int, list[Mapping[str, Any]]]:
-    """The rows of the recovery steps of calls, by the id of the call."""
-    found: dict[int, list[Mapping[str, Any]]] = {}
-    query = select(ERROR_RECOVERY).where(ERROR_RECOVERY.c.request_log_id.in_(calls))
-    for step in connection.execute(query).mappings():
-        found.setdefault(step["request_log_id"], []).append(dict(step))
     return found
 
 
