@@ -116,6 +116,19 @@ def test_the_length_of_a_bucket_follows_from_the_time(database: Database) -> Non
         assert len(found.series[0].points) <= 366
 
 
+def test_many_series_have_longer_buckets(database: Database) -> None:
+    at = datetime(2026, 11, 24, 10, 30, tzinfo=UTC)
+    write(
+        database, *(call_record(f"call-{number}", module=f"m{number}", created_at=at) for number in range(20))
+    )
+    window = {"since": at - timedelta(days=30), "until": at + timedelta(minutes=1)}
+    assert timeseries(database, EVERYTHING, **window).bucket == "6h"
+    found = timeseries(database, EVERYTHING, by="module", **window)
+    assert found.bucket == "1d"
+    assert {sum(entry.total for _start, entry in one.points) for one in found.series} == {1}
+    assert timeseries(database, EVERYTHING, by="module", bucket="6h", **window).bucket == "6h"
+
+
 def test_there_are_only_so_many_buckets(database: Database) -> None:
     with pytest.raises(UsageError, match=r"that would be 10,080 buckets of 1m, and at most 1,000 are shown"):
         timeseries(database, EVERYTHING, since=NOW - timedelta(days=7), until=NOW, bucket="1m")

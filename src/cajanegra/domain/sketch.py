@@ -91,9 +91,12 @@ def decode(stored: bytes) -> int:
         counts = array("I", bytes(_BYTES * (body[half - 1] + 1)))
         for place, count in zip(body[:half], body[half:], strict=True):
             counts[place] = count
-    else:
-        counts = array("I", _little(array(kind.decode(), body)))
-    return _number(counts) << (_LANE * lowest)
+        return _number(counts) << (_LANE * lowest)
+    width = array(kind.decode()).itemsize
+    lanes = bytearray(_BYTES * (len(body) // width))
+    for place in range(width):  # the bytes of each count to the low end of its bin
+        lanes[place::_BYTES] = body[place::width]
+    return int.from_bytes(lanes, "little") << (_LANE * lowest)
 
 
 @functools.lru_cache(maxsize=50_000)
@@ -103,6 +106,7 @@ def _place(ms: float) -> int:
     return _LAST if math.isinf(ms) else min(_MAPPING.key(ms) - _FIRST, _LAST)
 
 
+@functools.lru_cache(maxsize=50_000)
 def _time(place: int) -> float:
     return 0.0 if place == 0 else round(_MAPPING.value(place + _FIRST), 3)
 

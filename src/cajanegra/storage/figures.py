@@ -14,8 +14,10 @@ from sqlalchemy import (
     Connection,
     Float,
     String,
+    Subquery,
     and_,
     case,
+    column,
     exists,
     func,
     literal,
@@ -31,6 +33,7 @@ from cajanegra.storage.tables import ERROR_RECOVERY, REQUEST_LOGS
 
 _LOGS = REQUEST_LOGS.c
 _STATUS = func.coalesce(sql_cast(_LOGS.status, String), "").label("call_status")
+_STATE: ColumnElement[str] = column("call_status", String)
 
 Keys = Mapping[str, ColumnElement[Any]]
 """What calls are grouped by: expressions and their names."""
@@ -49,11 +52,13 @@ def sums_of_rows(
         keys: what they are grouped by.
     """
     dialect = connection.dialect.name
-    by = [expression.label(f"by_{name}") for name, expression in keys.items()]
+    read = [expression.label(f"by_{name}") for name, expression in keys.items()]
+    calls = read_once([*read, *_read(dialect)], conditions)
+    by: list[ColumnElement[Any]] = [column(one.name) for one in read]
     currency = currency_of(dialect)
-    query = select(*by, _STATUS, currency, *_measured(dialect)).where(*conditions)
+    query = select(*by, _STATE, currency, *_measured(dialect)).select_from(calls)
     found: dict[Group, Sums] = {}
-    for row in connection.execute(query.group_by(*by, _STATUS, currency)):
+    for row in connection.execute(query.group_by(*by, _STATE, currency)):
         group, values = row[: len(by)], row[len(by) :]
         state, money, calls, recovered, tokens, costs, last, times, first = values
         one = Sums(
@@ -71,18 +76,46 @@ def sums_of_rows(
     return found
 
 
+def read_once(columns: Sequence[ColumnElement[Any]], conditions: Sequence[ColumnElement[bool]]) -> Subquery:
+    """What is read of the calls that meet the conditions, to be worked with by the names of the columns."""
+    # Without OFFSET databases put an expression wherever its name stands, and read the JSON for each anew.
+    return select(*columns).where(*conditions).offset(0).subquery("calls")
+
+
+@functools.cache
+def money_read(dialect: str) -> Sequence[ColumnElement[Any]]:
+    """What ``cost_of`` and ``currency_of`` are made of."""
+    return (
+        number_in(_LOGS.response_metadata, "cost", dialect).label("cost"),
+        _LOGS.response_metadata["cost_currency"].as_string().label("currency"),
+    )
+
+
+@functools.cache
+def _read(dialect: str) -> Sequence[ColumnElement[Any]]:
+    """What is read of a call; made once, since to make it takes longer than to read a few rows."""
+    return (
+        _STATUS,
+        case((_is_recovered(), 1), else_=0).label("recovered"),
+        _LOGS.tokens_used,
+        _LOGS.created_at,
+        _LOGS.processing_time_ms,
+        number_in(_LOGS.response_metadata, "ttft_ms", dialect).label("first_token"),
+        *money_read(dialect),
+    )
+
+
 @functools.cache
 def _measured(dialect: str) -> Sequence[ColumnElement[Any]]:
-    """What is added up; made once, since to make it takes longer than to read a few rows."""
-    first_token = number_in(_LOGS.response_metadata, "ttft_ms", dialect)
+    """What is added up of it."""
     return (
         func.count(),
-        func.coalesce(func.sum(case((_is_recovered(), 1), else_=0)), 0),
-        func.coalesce(func.sum(_LOGS.tokens_used), 0),
-        func.coalesce(func.sum(cost_of(_LOGS.response_metadata, dialect)), 0),
-        func.max(_LOGS.created_at),
-        func.aggregate_strings(sql_cast(_LOGS.processing_time_ms, String), ","),
-        func.aggregate_strings(sql_cast(first_token, String), ","),
+        func.coalesce(func.sum(column("recovered")), 0),
+        func.coalesce(func.sum(column("tokens_used")), 0),
+        func.coalesce(func.sum(cost_of(column("cost"), dialect)), 0),
+        func.max(column("created_at", _LOGS.created_at.type)),
+        func.aggregate_strings(sql_cast(column("processing_time_ms"), String), ","),
+        func.aggregate_strings(sql_cast(column("first_token"), String), ","),
     )
 
 
@@ -96,28 +129,35 @@ def number_in(column: ColumnElement[Any], key: str, dialect: str) -> ColumnEleme
     return case((is_number, func.json_extract(column, path)))
 
 
-def cost_of(column: ColumnElement[Any], dialect: str) -> ColumnElement[int]:
-    """The cost in a JSON object as ``sums.whole_cost`` has it."""
-    cost = number_in(column, "cost", dialect)
+def cost_of(cost: ColumnElement[float], dialect: str) -> ColumnElement[int]:
+    """The cost that a number is, as ``sums.whole_cost`` has it."""
     units = case((cost.between(-MAX_COST, MAX_COST), cost)) * COST_UNITS + 0.5
     return _whole(units, dialect)
 
 
-def tokens_of(column: ColumnElement[Any], name: str, dialect: str) -> ColumnElement[int]:
-    """The tokens in a JSON object as ``sums.whole_tokens`` has them."""
-    tokens = number_in(column, name, dialect)
+def tokens_of(tokens: ColumnElement[float], dialect: str) -> ColumnElement[int]:
+    """The tokens that a number is, as ``sums.whole_tokens`` has them."""
     return func.coalesce(_whole(case((tokens.between(0, MAX_TOKENS), tokens)), dialect), 0)
 
 
 @functools.cache
-def details_of_rows(dialect: str) -> Sequence[ColumnElement[int]]:
-    """What of a row is added up in ``Sums`` from ``detailed`` on."""
-    is_unpriced = and_(_LOGS.status.in_(ANSWERED), cost_of(_LOGS.response_metadata, dialect).is_(None))
+def details_read(dialect: str) -> Sequence[ColumnElement[Any]]:
+    """What ``details_of`` is made of, beside tokens and money."""
+    return (
+        _STATUS,
+        *(number_in(_LOGS.response_metadata, name, dialect).label(name) for name in TOKEN_TYPES),
+    )
+
+
+@functools.cache
+def details_of(dialect: str) -> Sequence[ColumnElement[int]]:
+    """What of a call is added up in ``Sums`` from ``detailed`` on."""
+    is_unpriced = and_(_STATE.in_(ANSWERED), cost_of(column("cost"), dialect).is_(None))
     return [
         literal(1),
-        *(tokens_of(_LOGS.response_metadata, name, dialect) for name in TOKEN_TYPES),
+        *(tokens_of(column(name), dialect) for name in TOKEN_TYPES),
         case((is_unpriced, 1), else_=0),
-        case((is_unpriced, func.coalesce(_LOGS.tokens_used, 0)), else_=0),
+        case((is_unpriced, column("tokens")), else_=0),
     ]
 
 
@@ -134,9 +174,8 @@ def _is_recovered() -> ColumnElement[bool]:
 @functools.cache
 def currency_of(dialect: str) -> ColumnElement[str]:
     """The currency of a call's cost; NULL where it has none."""
-    cost = cost_of(_LOGS.response_metadata, dialect)
-    currency = func.coalesce(_LOGS.response_metadata["cost_currency"].as_string(), "unknown")
-    return case((cost.is_not(None), currency)).label("currency")
+    is_known = cost_of(column("cost"), dialect).is_not(None)
+    return case((is_known, func.coalesce(column("currency"), "unknown"))).label("of_currency")
 
 
 def _whole(number: ColumnElement[float], dialect: str) -> ColumnElement[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ class Load:
 
 
 _NULL = r"\N"
+_SPECIAL = re.compile(r"[\\\t\n\r]")
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _MAX_ROWS = 250
 """Rows at most in one statement for SQLite, which is run to its end without the interpreter's lock."""
@@ -103,7 +105,12 @@ def _copy_text(columns: Columns) -> bytes:
     text = _lines(texts)
     separators = rows * (len(columns) - 1), rows
     if (text.count("\t"), text.count("\n")) != separators or text.count("\\") != nulls or "\r" in text:
-        text = _lines([_escaped(values) for values in columns])
+        text = _lines(
+            [
+                _escaped(values) if _SPECIAL.search("".join(known)) else known
+                for values, known in zip(columns, texts, strict=True)
+            ]
+        )
     return text.encode()
 
 

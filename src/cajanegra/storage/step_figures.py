@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, String, case, func, select
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import JSONB
 
-from cajanegra.storage.figures import Group, Keys, cost_of, sketch_of, sum_of, tokens_of
+from cajanegra.storage.figures import Group, Keys, cost_of, number_in, sketch_of, sum_of, tokens_of
 from cajanegra.storage.sums import STEP_CURRENCY, Sums
 from cajanegra.storage.tables import ERROR_RECOVERY, REQUEST_LOGS
 
@@ -43,11 +43,11 @@ def sums_of_steps(
 
 @functools.cache
 def _measured(dialect: str) -> Sequence[ColumnElement[Any]]:
-    cost = cost_of(_RESULT, dialect)
+    cost = cost_of(number_in(_RESULT, "cost", dialect), dialect)
     return (
         func.count(),
         sum_of(_STEPS.was_successful == "true"),
-        func.coalesce(func.sum(tokens_of(_RESULT, "tokens", dialect)), 0),
+        func.coalesce(func.sum(tokens_of(number_in(_RESULT, "tokens", dialect), dialect)), 0),
         sum_of(cost.is_(None)),
         func.coalesce(func.sum(cost), 0),
         func.aggregate_strings(sql_cast(_STEPS.recovery_time_ms, String), ","),

@@ -24,7 +24,9 @@ BUCKETS = {
 }
 MAX_BUCKETS = 1_000
 USUAL_BUCKETS = 200
-"""Buckets that are aimed at where nobody says how long one is."""
+"""Buckets of a series that are aimed at where nobody says how long one is."""
+USUAL_POINTS = 1_000
+"""Buckets of all series together, likewise."""
 MAX_SERIES = 20
 SINGLY = timedelta(hours=6)
 """Up to which shorter buckets than those of the rollups are chosen, for which every call is looked at."""
@@ -78,26 +80,28 @@ def timeseries(
         where: which calls; where it does not say until when, the last bucket has what is there.
         since: begin, aware.
         until: end, aware.
-        bucket: one of ``BUCKETS``; default is the shortest that gives at most 200 of them, from an hour
-            on for more than six hours.
+        bucket: one of ``BUCKETS``; default is the shortest that gives at most 200 of them, and 1,000 in all
+            series together, from an hour on for more than six hours.
         by: a series for each value of this, the 20 with most calls; default is one series of all.
 
     Raises:
         UsageError: a filter makes no sense, or there would be more than 1,000 buckets.
         StorageError: the database cannot be read.
     """
-    name = bucket or _usual(until - since)
-    starts = _starts(since, until, name)
-    length = int(BUCKETS[name].total_seconds())
-    asked = Question(replace(where, since=since), bucket=length)
+    asked = Question(replace(where, since=since))
     with snapshot(db) as connection:
-        if by is None:
-            found = answer(db, connection, asked)
-            whole = {number: sums for (number,), sums in found.groups.items()}
-            return Timeseries(name, [_series(None, starts, length, whole)], found.coverage)
-        asked = replace(asked, by=(dimension(by),))
-        names = largest(db, connection, asked, MAX_SERIES)
-        found = answer(db, connection, replace(asked, values=tuple(names)))
+        names: list[str] = []
+        if by is not None:
+            asked = replace(asked, by=(dimension(by),))
+            names = largest(db, connection, asked, MAX_SERIES)
+            asked = replace(asked, values=tuple(names))
+        name = bucket or _usual(until - since, max(1, len(names)))
+        starts = _starts(since, until, name)
+        length = int(BUCKETS[name].total_seconds())
+        found = answer(db, connection, replace(asked, bucket=length))
+    if by is None:
+        whole = {number: sums for (number,), sums in found.groups.items()}
+        return Timeseries(name, [_series(None, starts, length, whole)], found.coverage)
     own: dict[str, dict[int, Sums]] = {value: {} for value in names}
     for (number, value), sums in found.groups.items():
         own[value][number] = sums
@@ -105,11 +109,12 @@ def timeseries(
     return Timeseries(name, series, found.coverage)
 
 
-def _usual(window: timedelta) -> str:
+def _usual(window: timedelta, series: int) -> str:
+    most = min(USUAL_BUCKETS, USUAL_POINTS // series)
     fitting = (
         name
         for name, length in BUCKETS.items()
-        if window <= length * USUAL_BUCKETS and (length >= _COUNTED or window <= SINGLY)
+        if window <= length * most and (length >= _COUNTED or window <= SINGLY)
     )
     return next(fitting, "1d")
 

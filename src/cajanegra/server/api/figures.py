@@ -37,8 +37,9 @@ class TimeseriesQuery(StatisticsQuery):
     bucket: Annotated[
         Literal["1m", "5m", "15m", "1h", "6h", "1d"] | None,
         Field(
-            description="How long a bucket is; default is the shortest that gives at most 200, from an hour "
-            "on for more than six hours. At most 1,000 of them. Shorter ones than an hour look at every call."
+            description="How long a bucket is; default is the shortest that gives at most 200, and 1,000 in "
+            "all series together, from an hour on for more than six hours. At most 1,000 of a series. Those "
+            "of less than an hour look at every call."
         ),
     ] = None
 

@@ -187,6 +187,16 @@ def with_totals(found: dict[Key, Sums]) -> dict[Key, Sums]:
     return found | totals
 
 
+def gather(into: dict[Key, Sums], rows: Iterable[tuple[Key, Sums]]) -> None:
+    """Add rows, which are nobody else's, to others."""
+    for key, sums in rows:
+        known = into.get(key)
+        if known is None:
+            into[key] = sums
+        else:
+            known.add(sums)
+
+
 def coarser(key: Key, grain: Grain) -> Key:
     """The row of a longer grain in which a row is counted, too."""
     return Key(key.cube, key.tenant_id, grain, _coarser_start(key.start, grain), key.keys)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select, union_all
+from sqlalchemy import ColumnElement, Connection, func, or_, select, union, union_all
 
 from cajanegra.domain.principal import AllTenants, Scope
 from cajanegra.storage.fitting import fit_identity
@@ -29,6 +29,8 @@ from cajanegra.storage.tables import REQUEST_LOGS, ROLLUPS
 _LOGS, _ROLLUPS = REQUEST_LOGS.c, ROLLUPS.c
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - as the tables have it: UTC without a zone
 _HOUR = 3600
+_TENANTS_NAMED = 1_000
+"""Tenants that are looked up one by one; of more, all rows of a cube are read."""
 _OF_CALLS: Mapping[Dimension, Callable[[CountedCall], str]] = {
     "provider": lambda call: call.provider,
     "model": lambda call: call.model or call.model_requested,
@@ -78,6 +80,8 @@ class Plan:
         if not spans:
             return True
         key, conditions = self._key_of_row(), self._conditions()
+        if self._is_of_each_tenant:
+            conditions += _named(connection, spans)
         where = self._asked.where
         if self._asked.measure == "calls":
             keys: list[ColumnElement[Any]] = [*map(self._value_of_row, self._asked.by), _ROLLUPS.key2 == REST]
@@ -120,13 +124,17 @@ class Plan:
         for group, calls in groups.items():
             found.groups.setdefault(group, Sums()).add(Sums.of(calls))
 
+    @property
+    def _is_of_each_tenant(self) -> bool:
+        return self._tenant is None and self._cube is not TENANTS and "tenant" in self._asked.by
+
     def _conditions(self) -> list[ColumnElement[bool]]:
         where, cube, asked = self._asked.where, self._cube, self._asked
         if cube is TENANTS:
             found = [_ROLLUPS.cube == cube.name, _ROLLUPS.tenant_id == ""]
         elif self._tenant is not None:
             found = [_ROLLUPS.cube == cube.name, _ROLLUPS.tenant_id == self._tenant]
-        elif "tenant" in asked.by:
+        elif self._is_of_each_tenant:
             found = [_ROLLUPS.cube == cube.name]
         else:
             found = [_ROLLUPS.cube == OF_ALL + cube.name, _ROLLUPS.tenant_id == ""]
@@ -182,6 +190,16 @@ class Plan:
             )
 
         return matches
+
+
+def _named(connection: Connection, spans: Iterable[ColumnElement[bool]]) -> Sequence[ColumnElement[bool]]:
+    """The tenants by name: the key of the table then finds the hours of each, and nothing else is read."""
+    parts = [
+        select(_ROLLUPS.key1).where(_ROLLUPS.cube == TENANTS.name, _ROLLUPS.tenant_id == "", span).distinct()
+        for span in spans
+    ]
+    tenants = connection.execute(union(*parts).limit(_TENANTS_NAMED + 1)).scalars().all()
+    return [_ROLLUPS.tenant_id.in_(tenants)] if len(tenants) <= _TENANTS_NAMED else []
 
 
 def _stored(name: str, value: str) -> str:

@@ -22,6 +22,7 @@ from cajanegra.storage.rollups.cubes import (
     Key,
     ceil,
     floor,
+    gather,
     tally,
     text_of,
 )
@@ -185,8 +186,7 @@ def _rebuild_day(db: Database, connection: Connection, start: datetime, end: dat
             calls += sum(sums.calls for key, sums in rows.items() if key.cube == f"{OF_ALL}total")
             table.insert(connection, rows)
         if hour < found.sealed_until:
-            for key, sums in coarse(rows).items():
-                long.setdefault(key, Sums()).add(sums)
+            gather(long, coarse(rows).items())
     table.insert(connection, _kept(long))
     return calls
 
@@ -198,8 +198,7 @@ def _of_hour(connection: Connection, hour: datetime) -> dict[Key, Sums]:
     found: dict[Key, Sums] = {}
     for calls in connection.execute(query.execution_options(yield_per=_AT_ONCE)).partitions():
         columns = dict(zip(READ, zip(*calls, strict=True), strict=True))
-        for key, sums in tally(counted_rows(columns, steps_of(connection, columns["id"]))).items():
-            found.setdefault(key, Sums()).add(sums)
+        gather(found, tally(counted_rows(columns, steps_of(connection, columns["id"]))).items())
     return found
 
 

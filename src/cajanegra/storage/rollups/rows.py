@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    column,
     func,
     literal,
     select,
@@ -21,7 +22,15 @@ from sqlalchemy import (
 )
 from sqlalchemy import cast as sql_cast
 
-from cajanegra.storage.figures import cost_of, currency_of, details_of_rows, sums_of_rows
+from cajanegra.storage.figures import (
+    cost_of,
+    currency_of,
+    details_of,
+    details_read,
+    money_read,
+    read_once,
+    sums_of_rows,
+)
 from cajanegra.storage.filters import CallFilter
 from cajanegra.storage.rollups.cubes import Dimension
 from cajanegra.storage.rollups.questions import Coverage, Group, Question, Source
@@ -121,7 +130,9 @@ def _counts(
     in_detail = asked[0].measure == "usage"
     names = sorted({name for one in asked for name in one.by})
     keys = [of_rows(name).label(f"by_{name}") for name in names]
-    calls = select(*keys, *_columns(dialect, in_detail=in_detail)).where(*conditions).cte("calls")
+    read = read_once([*keys, *_read(dialect, in_detail=in_detail)], conditions)
+    names_read: list[ColumnElement[Any]] = [column(key.name) for key in keys]
+    calls = select(*names_read, *_columns(dialect, in_detail=in_detail)).select_from(read).cte("each")
     queries = [_count(calls, number, one) for number, one in enumerate(asked)]
     found: list[Groups] = [{} for _one in asked]
     for number, *row in connection.execute(union_all(*queries)):
@@ -136,14 +147,20 @@ def _counts(
 
 
 @functools.cache
-def _columns(dialect: str, *, in_detail: bool) -> Sequence[ColumnElement[Any]]:
-    """What is added up of each row."""
+def _read(dialect: str, *, in_detail: bool) -> Sequence[ColumnElement[Any]]:
+    """What is read of each row."""
     tokens = func.coalesce(_LOGS.tokens_used, 0).label("tokens")
+    return (tokens, *money_read(dialect), *details_read(dialect)) if in_detail else (tokens,)
+
+
+@functools.cache
+def _columns(dialect: str, *, in_detail: bool) -> Sequence[ColumnElement[Any]]:
+    """What is added up of it."""
+    tokens: ColumnElement[Any] = column("tokens")
     if not in_detail:
         return (tokens,)
-    details = [one.label(name) for name, one in zip(DETAILS, details_of_rows(dialect), strict=True)]
-    cost = cost_of(_LOGS.response_metadata, dialect).label("cost")
-    return tokens, cost, currency_of(dialect), *details
+    details = [one.label(name) for name, one in zip(DETAILS, details_of(dialect), strict=True)]
+    return tokens, cost_of(column("cost"), dialect).label("of_cost"), currency_of(dialect), *details
 
 
 def _count(calls: CTE, number: int, asked: Question) -> Select[Any]:
@@ -153,8 +170,8 @@ def _count(calls: CTE, number: int, asked: Question) -> Select[Any]:
     sums: list[ColumnElement[Any]] = [func.count(), func.coalesce(func.sum(of.tokens), 0)]
     by = [*keys]
     if asked.measure == "usage":
-        by.append(of.currency)
-        sums += [of.currency, *(func.coalesce(func.sum(of[name]), 0) for name in ("cost", *DETAILS))]
+        by.append(of.of_currency)
+        sums += [of.of_currency, *(func.coalesce(func.sum(of[name]), 0) for name in ("of_cost", *DETAILS))]
     query = select(literal(number), *keys, *nothing, *sums).group_by(*by)
     return query if asked.values is None else query.where(keys[0].in_(asked.values))
 
