@@ -14,7 +14,7 @@ class Patience:
     take, and is set anew. A stream has thousands of waits, hardly one of which comes near its limit.
 
     ``with patience.until(at): await something`` raises ``TimeoutError``; one wait at a time, on one loop.
-    Whoever has it closes it.
+    Whoever has it closes it, unless its last wait has raised.
     """
 
     def __init__(self) -> None:
@@ -54,6 +54,8 @@ class Patience:
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         task, self._task = self._task, None
+        if error is not None:
+            self.close()
         if self._is_over:
             self._is_over = False
             is_ours = task is not None and task.uncancel() <= self._cancelling

@@ -43,7 +43,11 @@ class StreamedResponse:
     """An answer whose body is still coming; the case of header names does not matter."""
 
     def __init__(
-        self, response: aiohttp.ClientResponse, deadline: float, fail: Callable[[Exception], ProviderError]
+        self,
+        response: aiohttp.ClientResponse,
+        deadline: float,
+        patience: Patience,
+        fail: Callable[[Exception], ProviderError],
     ) -> None:
         self.status = response.status
         self.headers = response.headers
@@ -52,7 +56,7 @@ class StreamedResponse:
         self._deadline = deadline
         self._fail = fail
         self._bytes = 0
-        self._patience = Patience()
+        self._patience = patience
 
     def close(self) -> None:
         """Give the connection back, if the whole body was read, or else close it."""
@@ -212,6 +216,7 @@ class Transport:
         """
         begin = asyncio.get_running_loop().time()
         deadline = begin + timeout
+        patience = Patience()
 
         def fail(error: Exception) -> ProviderError:
             # Raised outside the except block: the library's exceptions hold the request's headers and key.
@@ -221,7 +226,7 @@ class Transport:
         try:
             body = _encode(payload)
             session = await self._sessions.here()
-            async with asyncio.timeout_at(deadline):
+            with patience.until(deadline):
                 response = await session.post(
                     self._url(path),
                     data=body,
@@ -232,7 +237,7 @@ class Transport:
         except Exception as error:  # noqa: BLE001 - whatever it is becomes a failure with its kind
             failed = fail(error)
         else:
-            return StreamedResponse(response, deadline, fail)
+            return StreamedResponse(response, deadline, patience, fail)
         raise failed
 
     def _url(self, path: str) -> URL:

@@ -11,6 +11,7 @@ from typing import Any
 from starlette.types import Receive
 
 from cajanegra.domain.call import CallInfo, ChatCall, ChatRequest, Message, Operation
+from cajanegra.patience import Patience
 from cajanegra.providers.json_answers import NOT_JSON, decode
 from cajanegra.server.gateway.refusals import RefusalError
 
@@ -60,24 +61,26 @@ async def read_body(receive: Receive, most: int) -> bytes:
     latest = loop.time() + BODY_TIMEOUT
     pieces: list[bytes] = []
     size = 0
+    patience = Patience()
     try:
-        async with asyncio.timeout(BODY_IDLE) as limit:
-            while True:
+        while True:
+            with patience.until(min(loop.time() + BODY_IDLE, latest)):
                 message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGoneError
-                piece = message.get("body", b"")
-                size += len(piece)
-                if size > most:
-                    text = f"the body may have {most} bytes ([server] max_body_bytes)"
-                    raise RefusalError(413, text, code="payload_too_large", headers=_CLOSE)
-                if not message.get("more_body"):
-                    return b"".join([*pieces, piece]) if pieces else piece
-                pieces.append(piece)
-                limit.reschedule(min(loop.time() + BODY_IDLE, latest))
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError
+            piece = message.get("body", b"")
+            size += len(piece)
+            if size > most:
+                text = f"the body may have {most} bytes ([server] max_body_bytes)"
+                raise RefusalError(413, text, code="payload_too_large", headers=_CLOSE)
+            if not message.get("more_body"):
+                return b"".join([*pieces, piece]) if pieces else piece
+            pieces.append(piece)
     except TimeoutError:
         text = f"the body paused for more than {BODY_IDLE:.0f} s"
         raise RefusalError(408, text, code="body_timeout", headers=_CLOSE) from None
+    finally:
+        patience.close()
 
 
 def incoming(
