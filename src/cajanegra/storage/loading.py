@@ -35,7 +35,6 @@ class Load:
 
 _NULL = r"\N"
 _SPECIAL = re.compile(r"[\\\t\n\r]")
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _MAX_ROWS = 250
 """Rows at most in one statement for SQLite, which is run to its end without the interpreter's lock."""
 _MAX_PARAMETERS = 32_766 if sqlite3.sqlite_version_info >= (3, 32) else 999
@@ -162,9 +161,13 @@ def _lines(columns: Iterable[Sequence[str]]) -> str:
 
 def _escaped(values: Sequence[Any]) -> Sequence[str]:
     return [
-        value.translate(_ESCAPES) if type(value) is str else _NULL if value is None else str(value)
-        for value in values
+        _escape(value) if type(value) is str else _NULL if value is None else str(value) for value in values
     ]
+
+
+def _escape(text: str) -> str:
+    # Of long texts, which have hardly one of these, several times as fast as translate().
+    return text.replace("\\", r"\\").replace("\t", r"\t").replace("\n", r"\n").replace("\r", r"\r")
 
 
 @functools.lru_cache(maxsize=512)
