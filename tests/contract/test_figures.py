@@ -175,6 +175,14 @@ def test_steps_are_listed_each_once(database: Database) -> None:
     names = [(row["request_id"], row["step_number"]) for row in found]
     assert len(names) == len(set(names)) == 27
     assert [number for _name, number in names] == [1, 2, 3] * 9
+    write(database, *(call_record(f"plain-{i}", created_at=NOW + timedelta(seconds=1)) for i in range(20)))
+    beneath, cursor = 0, None  # a moment with more calls than are looked at
+    for _ in range(20):
+        page = steps(database, CallFilter("acme"), StepFilter(), limit=4, cursor=cursor, scan=5)
+        beneath, cursor = beneath + len(page.items), page.next_cursor
+        if cursor is None:
+            break
+    assert (beneath, cursor) == (27, None)
     worked = steps(database, EVERYTHING, StepFilter(successful=True, strategy="fallback"), limit=100).items
     assert {row["was_successful"] for row in worked} == {"true"}
     assert steps(database, EVERYTHING, StepFilter(pattern="no_such"), limit=100).items == []

@@ -243,12 +243,34 @@ def test_a_page_looks_at_so_many_calls_and_no_more(database: Database, direction
     assert _ids(rows) == ["r-00", "r-09", "r-18", "r-27", "r-36"]
     assert len(found) > 5
     if direction == "up":
-        back: list[Any] = []
+        back: list[Any] = [*found[-1].items]
         while page.previous_cursor and pages < 20:
             page = reads.calls(database, where, limit=3, cursor=page.previous_cursor, scan=6)
             back = [*page.items, *back]
             pages += 1
         assert _ids(back) == _ids(rows)
+
+
+def test_a_look_gets_past_a_moment_with_more_calls_than_are_looked_at(database: Database) -> None:
+    users = {0: "v", 15: "v", 39: "v"}
+    _write(
+        database,
+        call_record("r-later", created_at=NOW + timedelta(seconds=1), user_id="v"),
+        *(call_record(f"r-{i:02d}", created_at=NOW, user_id=users.get(i, "u")) for i in range(40)),
+        call_record("r-earlier", created_at=NOW - timedelta(seconds=1), user_id="v"),
+    )
+    where = CallFilter(ALL_TENANTS, user_id="v")
+    found = [reads.calls(database, where, limit=2, scan=6)]
+    while (cursor := found[-1].next_cursor) and len(found) < 10:
+        found.append(reads.calls(database, where, limit=2, cursor=cursor, scan=6))
+    down = [row for page in found for row in page.items]
+    assert _ids(down) == ["r-later", "r-39", "r-15", "r-00", "r-earlier"]
+    page, back = found[-1], [*found[-1].items]
+    for _ in range(10):
+        assert page.previous_cursor is not None
+        page = reads.calls(database, where, limit=2, cursor=page.previous_cursor, scan=6)
+        back = [*page.items, *back]
+    assert _ids(back) == _ids(down)
 
 
 def test_what_others_have_changes_nothing_that_a_tenant_sees(database: Database) -> None:

@@ -282,11 +282,18 @@ def _last_looked_at(
     if place and place.at is None:
         return None
     query = select(_LOGS.created_at).where(*looked_at, _LOGS.created_at.is_not(None))
-    if place and place.at:
-        passed = _LOGS.created_at <= place.at if direction == "older" else _LOGS.created_at >= place.at
-        query = query.where(passed)
+    if place:
+        query = query.where(beyond(place))
     order = _LOGS.created_at.desc() if direction == "older" else _LOGS.created_at.asc()
     return connection.execute(query.order_by(order).offset(scan - 1).limit(1)).scalar()
+
+
+def beyond(place: Place) -> ColumnElement[bool]:
+    """The times of calls beyond a place, where an index begins; that of the place, while it has more calls."""
+    at = _LOGS.created_at
+    if place.direction == "newer":
+        return at >= place.at
+    return at <= place.at if place.request_id else at < place.at
 
 
 def _queries(
@@ -317,13 +324,12 @@ def _queries(
 
 
 def _passed(place: Place, key: ColumnElement[str]) -> ColumnElement[bool]:
-    """What lies beyond a place; the first condition is what an index begins at."""
     at = _LOGS.created_at
     if place.direction == "older":
         same = and_(at == place.at, key < place.request_id)
-        return and_(at <= place.at, or_(at < place.at, same))
+        return and_(beyond(place), or_(at < place.at, same))
     same = and_(at == place.at, key > place.request_id)
-    return and_(at >= place.at, or_(at > place.at, same))
+    return and_(beyond(place), or_(at > place.at, same))
 
 
 def _cursor(place: Place | None, where: CallFilter, direction: Direction) -> str | None:

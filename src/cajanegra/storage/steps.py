@@ -12,7 +12,7 @@ from cajanegra.storage import places
 from cajanegra.storage.database import Database, reading
 from cajanegra.storage.filters import CallFilter, id_in
 from cajanegra.storage.places import Place
-from cajanegra.storage.reads import Row, check_limit, rows_of, seen_by
+from cajanegra.storage.reads import Row, beyond, check_limit, rows_of, seen_by
 from cajanegra.storage.tables import ERROR_RECOVERY, REQUEST_LOGS
 
 _LOGS = REQUEST_LOGS.c
@@ -82,7 +82,7 @@ def steps(
     within = [*where.within(), _LOGS.created_at.is_not(None)]
     of_step = [_STEPS.request_log_id == _LOGS.id, *which.conditions()]
     if place is not None and place.at is not None:
-        within.append(_LOGS.created_at <= place.at)
+        within.append(beyond(place))
         of_step.append(_passed(place, key, number))
     with reading(db) as connection:
         bound = None
