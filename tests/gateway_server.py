@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -26,6 +27,9 @@ from records import NOW
 
 START = 120.0
 """Seconds."""
+HELLO: Any = [{"role": "user", "content": "Hola"}]
+GOOD = json.dumps({"model": "gpt-4o-mini", "messages": HELLO}).encode()
+"""A body that is answered."""
 
 
 @dataclass
@@ -62,16 +66,23 @@ class Gateway:
 
 @contextmanager
 def gateway(
-    directory: Path, database: Database, environment: Mapping[str, str] | None = None, **sections: Any
+    directory: Path,
+    database: Database,
+    environment: Mapping[str, str] | None = None,
+    files: int | None = None,
+    **sections: Any,
 ) -> Iterator[Gateway]:
-    """``cajanegra serve`` with these sections as its settings; ends with the block."""
+    """``cajanegra serve`` with these sections as its settings, and so many files; ends with the block."""
     write_settings(directory, sections)
     kept = {name: os.environ[name] for name in ("PATH", "XDG_STATE_HOME") if name in os.environ}
     url = database.url.render_as_string(hide_password=False)
     log = directory / "server.log"
+    command = [sys.executable, "-m", "cajanegra", "serve", "--port", "0", "--db", url]
+    if files is not None:
+        command = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *command]
     with log.open("w") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "cajanegra", "serve", "--port", "0", "--db", url],
+            command,
             cwd=directory,
             env={**kept, "HOME": str(directory), **(environment or {})},
             stderr=stderr,
@@ -181,3 +192,22 @@ def recorded(database: Database, request_id: str) -> reads.CallDetail:
             return found
         time.sleep(0.05)
     raise AssertionError(f"{request_id} is not in the record")
+
+
+def head(key: str, length: int | None, *more: str, path: str = "/v1/chat/completions") -> bytes:
+    """The head of a request."""
+    lines = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", f"Authorization: Bearer {key}", *more]
+    if length is not None:
+        lines.append(f"Content-Length: {length}")
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def response_of(client: socket.socket) -> tuple[int, Any]:
+    """The status and the JSON that come next."""
+    file = client.makefile("rb")
+    status = int(file.readline().split()[1])
+    length = 0
+    while (line := file.readline().strip()) != b"":
+        if line.lower().startswith(b"content-length:"):
+            length = int(line.split(b":")[1])
+    return status, json.loads(file.read(length) or b"null")

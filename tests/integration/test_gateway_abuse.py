@@ -18,11 +18,21 @@ from cajanegra.server.gateway import incoming
 from cajanegra.server.gateway.incoming import ClientGoneError, read_body
 from cajanegra.server.gateway.refusals import RefusalError
 from cajanegra.storage.database import Database
-from gateway_server import START, Gateway, Upstream, gateway, provider, recorded, upstream
+from gateway_server import (
+    GOOD,
+    HELLO,
+    START,
+    Gateway,
+    Upstream,
+    gateway,
+    head,
+    provider,
+    recorded,
+    response_of,
+    upstream,
+)
 from provider_servers import DONE, Script, answers, chat_completion, delta, event, streams
 
-HELLO: Any = [{"role": "user", "content": "Hola"}]
-GOOD = json.dumps({"model": "gpt-4o-mini", "messages": HELLO}).encode()
 MOST = 100_000
 
 
@@ -66,29 +76,12 @@ def is_still_up(running: Gateway, key: str, first: Upstream) -> Iterator[None]:
     assert "Traceback" not in (running.directory / "server.log").read_text()
 
 
-def head(key: str, length: int | None, *more: str, path: str = "/v1/chat/completions") -> bytes:
-    lines = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", f"Authorization: Bearer {key}", *more]
-    if length is not None:
-        lines.append(f"Content-Length: {length}")
-    return "\r\n".join([*lines, "", ""]).encode()
-
-
 def exchange(running: Gateway, *pieces: bytes) -> tuple[int, Any]:
     """The first response to some bytes."""
     with socket.create_connection(running.host, timeout=START) as client:
         for piece in pieces:
             client.sendall(piece)
         return response_of(client)
-
-
-def response_of(client: socket.socket) -> tuple[int, Any]:
-    file = client.makefile("rb")
-    status = int(file.readline().split()[1])
-    length = 0
-    while (line := file.readline().strip()) != b"":
-        if line.lower().startswith(b"content-length:"):
-            length = int(line.split(b":")[1])
-    return status, json.loads(file.read(length) or b"null")
 
 
 BODIES = {

@@ -133,11 +133,12 @@ class Assembler:
         if isinstance(event, Step):
             call.steps = [*call.steps, event]
             return ()
+        record = self._record(call, event, position)  # first: where it fails, the event can be taken again
         del self._open[event.call]
         self._ended.add(event.call)
         if len(self._ended) >= MAX_ENDED:
             self._ended, self._ended_before = set(), self._ended
-        return [self._record(call, event, position)]
+        return [record]
 
     def _carried(self, event: Carried, position: int) -> Sequence[Record]:
         key = event.begin.call

@@ -51,10 +51,14 @@ class OwnTrack:
     Args:
         spool: the events.
         assembler: makes records of them.
+        again: waits for this machine to have again what it was out of; whether there is time for that.
     """
 
-    def __init__(self, spool: Spool, assembler: Assembler) -> None:
+    def __init__(
+        self, spool: Spool, assembler: Assembler, again: Callable[[Exception], bool] = lambda _error: False
+    ) -> None:
         self.counts = Counts()
+        self._again = again
         self._spool = spool
         self._assembler = assembler
         self._reader = SpoolReader(spool)
@@ -68,14 +72,18 @@ class OwnTrack:
         return self._reader.position
 
     def batch(self, piece: int) -> Iterator[list[Record]]:
-        """The records that are complete by now, for one transaction, in chunks of so many events."""
+        """The records that are complete by now, for one transaction, in chunks of so many events.
+
+        Raises:
+            OSError, MemoryError: this machine is out of something, and there is no time to wait.
+        """
         records = events = size = 0
         while events < BATCH_EVENTS and records < BATCH and size < BATCH_BYTES:
             before = self._reader.position
             if not (entries := self._reader.take(piece)):
                 break
             size += max(self._reader.position - before, 0) & _PLACE
-            chunk = assembled(self._assembler, entries, self.counts)
+            chunk = assembled(self._assembler, entries, self.counts, self._again)
             events += len(entries)
             records += len(chunk)
             yield chunk
@@ -92,9 +100,9 @@ class OwnTrack:
         oldest = self._assembler.oldest
         return at, (at if oldest is None else oldest) >> 32
 
-    def interrupted(self, at: float) -> list[Record]:
-        """The records of the calls that are still open."""
-        return list(self._assembler.interrupt_all(at))
+    def interrupted(self, at: float) -> Iterator[list[Record]]:
+        """The records of the calls that are still open, for one transaction."""
+        yield [*self._assembler.interrupt_all(at)]
 
 
 class Orphans:
@@ -202,20 +210,35 @@ class Orphans:
         self.adopted += 1
 
 
-def assembled(assembler: Assembler, entries: list[Entry], counts: Counts) -> list[Record]:
-    """The records that events complete; an event that makes no sense is counted."""
+def assembled(
+    assembler: Assembler,
+    entries: list[Entry],
+    counts: Counts,
+    again: Callable[[Exception], bool] = lambda _error: False,
+) -> list[Record]:
+    """The records that events complete; an event that makes no sense is counted.
+
+    Raises:
+        OSError, MemoryError: this machine is out of something, and ``again`` says not to try once more.
+    """
     records: list[Record] = []
     add = assembler.add
     for position, event in entries:
         if event is None:
             counts.unreadable += 1
             continue
-        try:
-            if completed := add(event, position):
-                records += completed
-        except Exception as error:  # noqa: BLE001 - one strange event must not end the recording of all others
-            counts.unreadable += 1
-            logger.error("an event makes no sense and is left out: %s", type(error).__name__)  # noqa: TRY400
+        while True:
+            try:
+                if completed := add(event, position):
+                    records += completed
+            except (OSError, MemoryError) as error:  # which says nothing of the event
+                if again(error):
+                    continue
+                raise
+            except Exception as error:  # noqa: BLE001 - one strange event must not end the recording of all others
+                counts.unreadable += 1
+                logger.error("an event makes no sense and is left out: %s", type(error).__name__)  # noqa: TRY400
+            break
     return records
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import resource
 from asyncio import BaseTransport, TimerHandle
 from typing import Any
 
@@ -17,7 +19,32 @@ HEAD_TIMEOUT = 30.0
 READ_TIMEOUT = 60.0
 """Seconds in which a client must have read what it was sent, before more of it waits here."""
 
+MOST_FILES = 2**20
+"""Files that a process asks to be allowed."""
+_TOO_MANY_TEXT = (
+    b'{"error": {"message": "the server has as many connections as it can have; try again later",'
+    b' "type": "server_error", "param": null, "code": "too_many_connections"}}'
+)
+_TOO_MANY = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n"
+    b"content-length: %d\r\nconnection: close\r\n\r\n" % len(_TOO_MANY_TEXT)
+) + _TOO_MANY_TEXT
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+def allow_files() -> None:
+    """Let this process, and those that it starts, have as many files open as the system allows it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+@functools.cache
+def most_connections() -> int:
+    """Three fifths of the files that this process may have open: calls need some for their providers, too."""
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (MOST_FILES if soft == resource.RLIM_INFINITY else soft) * 3 // 5
 
 
 class Protocol(HttpToolsProtocol):
@@ -25,6 +52,8 @@ class Protocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self._is_one_too_many = False
+        """It is told so when it asks; beyond a third more, connections are cut off at once."""
         self._in_head = False
         self._head_size = 0
         self._head_timer: TimerHandle | None = None
@@ -33,7 +62,11 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: BaseTransport) -> None:
         """A client has connected, and has only so long to say what it wants."""
         super().connection_made(transport)  # type: ignore[arg-type]  # as asyncio calls it
-        self._start_timer()
+        self._is_one_too_many = len(self.connections) > most_connections()
+        if 3 * len(self.connections) > 4 * most_connections():
+            self.transport.abort()
+        else:
+            self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
@@ -55,6 +88,10 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """More of a request has come; one whose headers do not end is refused."""
+        if self._is_one_too_many:
+            self.transport.write(_TOO_MANY)
+            self.transport.close()
+            return
         was_in_head = self._in_head
         super().data_received(data)
         if was_in_head and self._in_head:

@@ -22,7 +22,7 @@ from uvicorn.supervisors import Multiprocess
 from cajanegra.errors import CajanegraError, SettingsError
 from cajanegra.server.app import create_app
 from cajanegra.server.metrics import DIRECTORY
-from cajanegra.server.protocol import Protocol
+from cajanegra.server.protocol import Protocol, allow_files
 from cajanegra.settings import Server
 
 _BACKLOG = 2048
@@ -152,6 +152,7 @@ def serve(settings: Server, listening: socket.socket) -> bool:
         timeout_graceful_shutdown=int(settings.shutdown_timeout),
         timeout_worker_healthcheck=_WORKER_START,
     )
+    allow_files()
     with tempfile.TemporaryDirectory(prefix="cajanegra-metrics-") as metrics:
         os.environ[DIRECTORY] = metrics  # before a serving process imports the library that reads it
         supervisor = _Supervisor(config, sockets=[listening])

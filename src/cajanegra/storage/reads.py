@@ -289,7 +289,7 @@ def _last_looked_at(
 
 
 def beyond(place: Place) -> ColumnElement[bool]:
-    """The times of calls beyond a place, where an index begins; that of the place, while it has more calls."""
+    """The times of calls beyond a place, where an index begins; its own, while it has more calls."""
     at = _LOGS.created_at
     if place.direction == "newer":
         return at >= place.at

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import errno
+import math
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cajanegra.domain.events import Begin, Event, Feedback, Finish
+from cajanegra.domain.events import Begin, Event, Feedback, Finish, Trigger
+from cajanegra.domain.pattern import Pattern
 from cajanegra.ports import Prepared
+from cajanegra.recording.assembler import Assembler
+from cajanegra.recording.spool import Spool
 from cajanegra.recording.writer import Writer
-from memory_store import AWAY, BlockedStore, MemoryStore, new_writer, opening
+from memory_store import AWAY, BlockedStore, MemoryStore, PatternsByKind, new_writer, opening
 
 
 def begin(call: str, task: str = "chat") -> Begin:
@@ -290,3 +296,48 @@ def test_a_directory_that_cannot_be_written_is_said_and_events_stay_in_memory(
     assert "in memory only" in caplog.text
     assert "[spool] dir" in caplog.text
     writer.close(5)
+
+
+class _OutOfFiles(PatternsByKind):
+    """Patterns on a machine that is out of files for the first failures of each process."""
+
+    def __init__(self, times: float) -> None:
+        self.left = times
+
+    def explain(self, **known: Any) -> Pattern:
+        if self.left > 0:
+            self.left -= 1
+            raise OSError(errno.EMFILE, "Too many open files")
+        return super().explain(**known)
+
+
+def _failed(writer: Writer, *calls: str) -> None:
+    for call in calls:
+        writer.spool.append(begin(call))
+        trigger = Trigger("timeout", "no answer", "ollama")
+        writer.spool.append(Finish(call, 1_001.0, "timeout", failure=trigger))
+
+
+def test_a_machine_that_is_out_of_files_costs_no_event(tmp_path: Path) -> None:
+    store, patterns = MemoryStore(), _OutOfFiles(5)
+    spool = Spool(tmp_path / "spool")
+    writer = Writer(spool, lambda: store, lambda: Assembler(patterns), wait=lambda _seconds: None)
+    _failed(writer, "a", "b", "c")
+    assert writer.flush(10)
+    assert {call: record.status for call, record in store.calls.items()} == dict.fromkeys("abc", "timeout")
+    assert writer.stats.lost == 0
+    writer.close(5)
+
+
+def test_events_that_cannot_be_taken_before_the_end_wait_for_another_process(tmp_path: Path) -> None:
+    directory, first, second = tmp_path / "spool", MemoryStore(), MemoryStore()
+    writer = Writer(
+        Spool(directory), lambda: first, lambda: Assembler(_OutOfFiles(math.inf)), wait=lambda _seconds: None
+    )
+    _failed(writer, "a", "b")
+    writer.close(0.5)
+    assert first.calls == {}
+    other = new_writer(opening(second), directory=directory)
+    record(other, "c")
+    other.close(5)
+    assert set(second.calls) == {"a", "b", "c"}
