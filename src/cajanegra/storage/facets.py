@@ -13,7 +13,7 @@ from cajanegra.storage.rollups.answers import answer_all
 from cajanegra.storage.rollups.cubes import Dimension
 from cajanegra.storage.rollups.questions import FILTERS, Answer, Coverage, Question, together
 
-LOOKED_AT = 50_000
+LOOKED_AT = 20_000
 """Calls that are looked at for values that no rollup tells of: the newest."""
 MAX_VALUES = 20
 

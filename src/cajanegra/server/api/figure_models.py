@@ -46,7 +46,7 @@ class FacetValue(BaseModel):
 class Facets(Covered):
     """How many calls have which value, most calls first; at most 20 values of each.
 
-    Where no rollup knows filters together, the newest 50,000 calls of the time are looked at for the values
+    Where no rollup knows filters together, the newest 20,000 calls of the time are looked at for the values
     of the others, and `counted_since` says since when that is.
     """
 
