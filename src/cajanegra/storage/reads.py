@@ -281,9 +281,8 @@ def _last_looked_at(
     """The time at which a look at so many calls ends; ``None`` where there are not so many."""
     if place and place.at is None:
         return None
-    query = select(_LOGS.created_at).where(*looked_at, _LOGS.created_at.is_not(None))
-    if place:
-        query = query.where(beyond(place))
+    near = [beyond(place)] if place else []  # first: SQLite begins at the first bound that is named
+    query = select(_LOGS.created_at).where(*near, *looked_at, _LOGS.created_at.is_not(None))
     order = _LOGS.created_at.desc() if direction == "older" else _LOGS.created_at.asc()
     return connection.execute(query.order_by(order).offset(scan - 1).limit(1)).scalar()
 
@@ -301,25 +300,28 @@ def _queries(
 ) -> Iterator[Select[Any]]:
     """What is asked one after the other for a list: calls with a time, and those without, which come last."""
     key = id_in(where.scope)
-    query = select(REQUEST_LOGS, key.label(_KEY)).where(*where.conditions(db.dialect))
+    query, conditions = select(REQUEST_LOGS, key.label(_KEY)), where.conditions(db.dialect)
     older = direction == "older"
     order = (_LOGS.created_at.desc(), key.desc()) if older else (_LOGS.created_at.asc(), key.asc())
-    timed = query.where(_LOGS.created_at.is_not(None)).order_by(*order)
+    # SQLite begins at the first bound that is named: those of the page stand before those of the filter.
+    nearer: list[ColumnElement[bool]] = [_LOGS.created_at.is_not(None)]
+    if place is not None and place.at is not None:
+        nearer.insert(0, _passed(place, key))
+    if bound is not None:
+        nearer.insert(0, _LOGS.created_at >= bound if older else _LOGS.created_at <= bound)
+    timed = query.where(*nearer, *conditions).order_by(*order)
     # By an expression: with an index in this order the databases would look through it for the few rows.
     plain = func.coalesce(key, "")
-    untimed = query.where(_LOGS.created_at.is_(None)).order_by(plain.desc() if older else plain.asc())
-    if bound is not None:
-        reached = _LOGS.created_at >= bound if older else _LOGS.created_at <= bound
-        timed = timed.where(reached)
-    if place is None:
-        yield timed
-    elif place.at is not None:
-        yield timed.where(_passed(place, key))
-    else:
+    untimed = query.where(*conditions, _LOGS.created_at.is_(None))
+    untimed = untimed.order_by(plain.desc() if older else plain.asc())
+    is_among_untimed = place is not None and place.at is None
+    if place is not None and is_among_untimed:
         untimed = untimed.where(key < place.request_id if older else key > place.request_id)
-    if bound is None and (older or (place is not None and place.at is None)):
+    else:
+        yield timed
+    if bound is None and (older or is_among_untimed):
         yield untimed
-    if not older and place is not None and place.at is None:
+    if not older and is_among_untimed:
         yield timed
 
 

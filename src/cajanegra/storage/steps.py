@@ -82,7 +82,7 @@ def steps(
     within = [*where.within(), _LOGS.created_at.is_not(None)]
     of_step = [_STEPS.request_log_id == _LOGS.id, *which.conditions()]
     if place is not None and place.at is not None:
-        within.append(beyond(place))
+        within.insert(0, beyond(place))
         of_step.append(_passed(place, key, number))
     with reading(db) as connection:
         bound = None
@@ -90,7 +90,7 @@ def steps(
             newest = select(_LOGS.created_at).where(*within).order_by(_LOGS.created_at.desc())
             bound = connection.execute(newest.offset(scan - 1).limit(1)).scalar()
         if bound is not None:
-            within.append(_LOGS.created_at >= bound)
+            within.insert(0, _LOGS.created_at >= bound)
         # First the calls, newest first, as far as a page needs them: joined at once, a planner may begin
         # with all steps that there are.
         ids = (

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Select,
     column,
+    false,
     func,
     literal,
     select,
@@ -76,8 +77,12 @@ def newest(
     at = _LOGS.created_at
     beyond = select(at).where(*within, at.is_not(None)).order_by(at.desc()).offset(most).limit(1)
     oldest = connection.execute(beyond).scalar()
-    found = [*within, *where.among(connection.dialect.name).values()]
-    return (found, None) if oldest is None else ([*found, at > oldest], oldest + timedelta(microseconds=1))
+    # Of no index: the rows are those that 'within' finds, and SQLite would rather look at all of a module.
+    among = [func.coalesce(one, false()) for one in where.among(connection.dialect.name).values()]
+    found = [*within, *among]
+    if oldest is None:
+        return found, None
+    return [at > oldest, *found], oldest + timedelta(microseconds=1)  # SQLite begins at the first bound named
 
 
 def beside(
