@@ -67,6 +67,14 @@ class Assembler:
         self._ended_before: set[str] = set()
         self._early: dict[str, list[tuple[int, Step | Finish]]] = {}
 
+    def get_ready(self) -> None:
+        """Load what the first failure would need, while nobody waits for it and it can be tried again.
+
+        Raises:
+            OSError: it cannot be read now: this machine may be out of files.
+        """
+        self._patterns.explain(provider="", kind=FailureKind.UNKNOWN, message="")
+
     @property
     def open_calls(self) -> int:
         """Calls that have begun and not ended."""
@@ -133,7 +141,7 @@ class Assembler:
         if isinstance(event, Step):
             call.steps = [*call.steps, event]
             return ()
-        record = self._record(call, event, position)  # first: where it fails, the event can be taken again
+        record = self._record(call, event, position)  # first: a call whose end makes no sense stays open
         del self._open[event.call]
         self._ended.add(event.call)
         if len(self._ended) >= MAX_ENDED:

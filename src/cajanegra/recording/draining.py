@@ -51,14 +51,10 @@ class OwnTrack:
     Args:
         spool: the events.
         assembler: makes records of them.
-        again: waits for this machine to have again what it was out of; whether there is time for that.
     """
 
-    def __init__(
-        self, spool: Spool, assembler: Assembler, again: Callable[[Exception], bool] = lambda _error: False
-    ) -> None:
+    def __init__(self, spool: Spool, assembler: Assembler) -> None:
         self.counts = Counts()
-        self._again = again
         self._spool = spool
         self._assembler = assembler
         self._reader = SpoolReader(spool)
@@ -66,24 +62,24 @@ class OwnTrack:
         """Whether the last batch took all that there was."""
         self._carry_from = 0
 
+    def get_ready(self) -> None:
+        """See ``Assembler.get_ready``."""
+        self._assembler.get_ready()
+
     @property
     def position(self) -> int:
         """How far the spool has been read."""
         return self._reader.position
 
     def batch(self, piece: int) -> Iterator[list[Record]]:
-        """The records that are complete by now, for one transaction, in chunks of so many events.
-
-        Raises:
-            OSError, MemoryError: this machine is out of something, and there is no time to wait.
-        """
+        """The records that are complete by now, for one transaction, in chunks of so many events."""
         records = events = size = 0
         while events < BATCH_EVENTS and records < BATCH and size < BATCH_BYTES:
             before = self._reader.position
             if not (entries := self._reader.take(piece)):
                 break
             size += max(self._reader.position - before, 0) & _PLACE
-            chunk = assembled(self._assembler, entries, self.counts, self._again)
+            chunk = assembled(self._assembler, entries, self.counts)
             events += len(entries)
             records += len(chunk)
             yield chunk
@@ -210,35 +206,20 @@ class Orphans:
         self.adopted += 1
 
 
-def assembled(
-    assembler: Assembler,
-    entries: list[Entry],
-    counts: Counts,
-    again: Callable[[Exception], bool] = lambda _error: False,
-) -> list[Record]:
-    """The records that events complete; an event that makes no sense is counted.
-
-    Raises:
-        OSError, MemoryError: this machine is out of something, and ``again`` says not to try once more.
-    """
+def assembled(assembler: Assembler, entries: list[Entry], counts: Counts) -> list[Record]:
+    """The records that events complete; an event that makes no sense is counted."""
     records: list[Record] = []
     add = assembler.add
     for position, event in entries:
         if event is None:
             counts.unreadable += 1
             continue
-        while True:
-            try:
-                if completed := add(event, position):
-                    records += completed
-            except (OSError, MemoryError) as error:  # which says nothing of the event
-                if again(error):
-                    continue
-                raise
-            except Exception as error:  # noqa: BLE001 - one strange event must not end the recording of all others
-                counts.unreadable += 1
-                logger.error("an event makes no sense and is left out: %s", type(error).__name__)  # noqa: TRY400
-            break
+        try:
+            if completed := add(event, position):
+                records += completed
+        except Exception as error:  # noqa: BLE001 - one strange event must not end the recording of all others
+            counts.unreadable += 1
+            logger.error("an event makes no sense and is left out: %s", type(error).__name__)  # noqa: TRY400
     return records
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -13,7 +13,7 @@ from typing import Protocol
 from cajanegra.domain.record import Record
 from cajanegra.ports import CallStore
 from cajanegra.recording.assembler import Assembler
-from cajanegra.recording.delivery import FIRST_WAIT, Delivery, reason
+from cajanegra.recording.delivery import FIRST_WAIT, MAX_WAIT, Delivery
 from cajanegra.recording.draining import Orphans, OwnTrack
 from cajanegra.recording.pace import Pace
 from cajanegra.recording.pipeline import Pipeline
@@ -99,9 +99,7 @@ class Writer:
             wait or self._wait_to_retry,
         )
         self._pipeline = Pipeline(open_store, self._delivery, self._pace)
-        self._own = OwnTrack(
-            spool, new_assembler(), lambda error: self._delivery.wait_after(error, FIRST_WAIT)
-        )
+        self._own = OwnTrack(spool, new_assembler())
         self._orphans = Orphans(spool.directory, new_assembler, self._pipeline, self._quarantine, clock)
         self._clock = clock
         self._sync_every = SYNC_EVERY if sync else ADOPT_EVERY
@@ -208,6 +206,7 @@ class Writer:
     def _run(self) -> None:
         self._wait(SCHEDULE_DELAY)
         self._pace.wait_for_calm(CALM)
+        self._get_ready()
         while not self._closed:
             self._drain_own()
             if not self._closed:
@@ -216,6 +215,17 @@ class Writer:
         self._drain_own()
         self._drain_orphans()
         self._finish()
+
+    def _get_ready(self) -> None:
+        wait = FIRST_WAIT
+        while not self._pipeline.stopped:
+            try:
+                self._own.get_ready()
+            except (OSError, MemoryError) as error:  # what is spooled can wait
+                self._pipeline.stopped = not self._delivery.wait_after(error, wait)
+                wait = min(2 * wait, MAX_WAIT)
+            else:
+                return
 
     def _sleep(self) -> None:
         # An event may arrive between these lines: either it sees that we sleep, or we see it.
@@ -246,19 +256,13 @@ class Writer:
         self.spool.prepare()
         while not self._pipeline.stopped:
             reached: list[Position] = []
-            self._send(self._batch(reached), partial(self._note_done, reached))
+            done = partial(self._note_done, reached)
+            self._pipeline.send(self._name, self._batch(reached), done)
             self.spool.prepare()
             if self._own.has_caught_up:
                 break
         if self._syncs:
             self.spool.sync()
-
-    def _send(self, chunks: Iterable[list[Record]], done: Callable[[], None]) -> None:
-        try:
-            self._pipeline.send(self._name, chunks, done)
-        except (OSError, MemoryError) as error:  # this machine is out of something, and there is no time left
-            logger.warning("the recorder stops, what waits stays in the spool: %s", reason(error))
-            self._pipeline.stopped = True
 
     def _drain_orphans(self) -> None:
         now = time.monotonic()
@@ -276,7 +280,7 @@ class Writer:
     def _finish(self) -> None:
         """The last of this track: everything is in the database, or stays for somebody else."""
         complete = threading.Event()
-        self._send(self._own.interrupted(self._clock()), complete.set)
+        self._pipeline.send(self._name, self._own.interrupted(self._clock()), complete.set)
         self._pipeline.settle()
         if complete.is_set() and self._own.position >= self.spool.end:
             self._done = self.spool.end

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import functools
+import logging
 import resource
 from asyncio import BaseTransport, TimerHandle
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from cajanegra.recording.throttle import Throttle
 from cajanegra.server.context import STOP
+
+logger = logging.getLogger("cajanegra.server")
 
 MAX_HEAD = 64 * 2**10
 """Bytes that request line and headers may have beyond what is read at once (256 KiB at most)."""
@@ -21,6 +25,8 @@ READ_TIMEOUT = 60.0
 
 MOST_FILES = 2**20
 """Files that a process asks to be allowed."""
+_FEWER_FILES = (65_536, 10_240)
+"""What it asks for where so many are refused."""
 _TOO_MANY_TEXT = (
     b'{"error": {"message": "the server has as many connections as it can have; try again later",'
     b' "type": "server_error", "param": null, "code": "too_many_connections"}}'
@@ -32,12 +38,23 @@ _TOO_MANY = (
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
+_said = Throttle()
+
+
 def allow_files() -> None:
     """Let this process, and those that it starts, have as many files open as the system allows it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if soft == resource.RLIM_INFINITY:
+        return
+    for wanted in (MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES), *_FEWER_FILES):
+        if wanted <= soft:
+            return
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        except (ValueError, OSError) as error:  # some systems have a bound that they do not tell
+            logger.debug("%d files may not be open: %s", wanted, error)
+        else:
+            return
 
 
 @functools.cache
@@ -63,6 +80,11 @@ class Protocol(HttpToolsProtocol):
         """A client has connected, and has only so long to say what it wants."""
         super().connection_made(transport)  # type: ignore[arg-type]  # as asyncio calls it
         self._is_one_too_many = len(self.connections) > most_connections()
+        if self._is_one_too_many and _said.due():
+            logger.warning(
+                "there are more than %d connections, and more are refused; allow the process more files",
+                most_connections(),
+            )
         if 3 * len(self.connections) > 4 * most_connections():
             self.transport.abort()
         else:

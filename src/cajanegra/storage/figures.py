@@ -119,14 +119,14 @@ def _measured(dialect: str) -> Sequence[ColumnElement[Any]]:
     )
 
 
-def number_in(column: ColumnElement[Any], key: str, dialect: str) -> ColumnElement[float]:
+def number_in(of: ColumnElement[Any], key: str, dialect: str) -> ColumnElement[float]:
     """A number in a JSON object; NULL where there is none, or something else."""
     if dialect == "postgresql":
-        value = sql_cast(column, JSONB)[key]
+        value = sql_cast(of, JSONB)[key]
         return case((func.jsonb_typeof(value) == "number", sql_cast(value.as_string(), Float)))
     path = f'$."{key}"'
-    is_number = func.json_type(column, path).in_(("integer", "real"))
-    return case((is_number, func.json_extract(column, path)))
+    is_number = func.json_type(of, path).in_(("integer", "real"))
+    return case((is_number, func.json_extract(of, path)))
 
 
 def cost_of(cost: ColumnElement[float], dialect: str) -> ColumnElement[int]:
@@ -142,7 +142,7 @@ def tokens_of(tokens: ColumnElement[float], dialect: str) -> ColumnElement[int]:
 
 @functools.cache
 def details_read(dialect: str) -> Sequence[ColumnElement[Any]]:
-    """What ``details_of`` is made of, beside tokens and money."""
+    """What ``details_measured`` is made of, beside tokens and money."""
     return (
         _STATUS,
         *(number_in(_LOGS.response_metadata, name, dialect).label(name) for name in TOKEN_TYPES),
@@ -150,7 +150,7 @@ def details_read(dialect: str) -> Sequence[ColumnElement[Any]]:
 
 
 @functools.cache
-def details_of(dialect: str) -> Sequence[ColumnElement[int]]:
+def details_measured(dialect: str) -> Sequence[ColumnElement[int]]:
     """What of a call is added up in ``Sums`` from ``detailed`` on."""
     is_unpriced = and_(_STATE.in_(ANSWERED), cost_of(column("cost"), dialect).is_(None))
     return [

@@ -37,7 +37,7 @@ _NULL = r"\N"
 _SPECIAL = re.compile(r"[\\\t\n\r]")
 _MAX_ROWS = 250
 """Rows at most in one statement for SQLite, which is run to its end without the interpreter's lock."""
-_MAX_PARAMETERS = 32_766 if sqlite3.sqlite_version_info >= (3, 32) else 999
+MAX_PARAMETERS = 32_766 if sqlite3.sqlite_version_info >= (3, 32) else 999
 """Of one statement (SQLite's manual, Limits, "Maximum Number Of Host Parameters")."""
 
 
@@ -133,7 +133,7 @@ def _statements(table: str, names: Sequence[str], columns: Columns) -> Sequence[
     given = tuple(values.count(None) < size for values in columns)
     columns = [values for values, is_given in zip(columns, given, strict=True) if is_given]
     rows = [*zip(*columns, strict=True)]
-    most = max(1, min(_MAX_ROWS, _MAX_PARAMETERS // max(1, len(columns))))
+    most = max(1, min(_MAX_ROWS, MAX_PARAMETERS // max(1, len(columns))))
     return [
         (
             _insert(table, tuple(names), given, len(some := rows[start : start + most])),

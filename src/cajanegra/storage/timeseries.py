@@ -81,13 +81,14 @@ def timeseries(
         since: begin, aware.
         until: end, aware.
         bucket: one of ``BUCKETS``; default is the shortest that gives at most 200 of them, and 1,000 in all
-            series together, from an hour on for more than six hours.
+            series together, as far as days do; from an hour on for more than six hours.
         by: a series for each value of this, the 20 with most calls; default is one series of all.
 
     Raises:
         UsageError: a filter makes no sense, or there would be more than 1,000 buckets.
         StorageError: the database cannot be read.
     """
+    _starts(since, until, bucket or "1d")  # refuses what makes no sense
     asked = Question(replace(where, since=since))
     with snapshot(db) as connection:
         names: list[str] = []

@@ -38,8 +38,8 @@ class TimeseriesQuery(StatisticsQuery):
         Literal["1m", "5m", "15m", "1h", "6h", "1d"] | None,
         Field(
             description="How long a bucket is; default is the shortest that gives at most 200, and 1,000 in "
-            "all series together, from an hour on for more than six hours. At most 1,000 of a series. Those "
-            "of less than an hour look at every call."
+            "all series together, as far as days do; from an hour on for more than six hours. At most 1,000 "
+            "of a series. Those of less than an hour look at every call."
         ),
     ] = None
 

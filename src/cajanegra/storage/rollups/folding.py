@@ -41,7 +41,7 @@ SHARE = 0.1
 """Of a writer's time that counting may take; what waits meanwhile is read with the rest."""
 MOST_BYTES = 800_000
 """Of what waits, that are counted in one transaction: some 40,000 calls."""
-_AT_ONCE = 500
+_AT_ONCE = 200
 """Calls of which rows are made before others have their turn."""
 _MOST_ROWS = 4_000
 _LONGEST = 1.0

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, func, or_, select, union, union_all
 
 from cajanegra.domain.principal import AllTenants, Scope
+from cajanegra.storage import loading
 from cajanegra.storage.fitting import fit_identity
 from cajanegra.storage.rollups import deltas, table
 from cajanegra.storage.rollups.cubes import (
@@ -29,8 +30,10 @@ from cajanegra.storage.tables import REQUEST_LOGS, ROLLUPS
 _LOGS, _ROLLUPS = REQUEST_LOGS.c, ROLLUPS.c
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - as the tables have it: UTC without a zone
 _HOUR = 3600
-_TENANTS_NAMED = 1_000
+TENANTS_NAMED = 1_000
 """Tenants that are looked up one by one; of more, all rows of a cube are read."""
+_OTHER_PARAMETERS = 30
+"""Of one span, with room to spare."""
 _OF_CALLS: Mapping[Dimension, Callable[[CountedCall], str]] = {
     "provider": lambda call: call.provider,
     "model": lambda call: call.model or call.model_requested,
@@ -80,7 +83,7 @@ class Plan:
         if not spans:
             return True
         key, conditions = self._key_of_row(), self._conditions()
-        if self._is_of_each_tenant:
+        if self._is_of_each_tenant and not self._names_tenants:
             conditions += _named(connection, spans)
         where = self._asked.where
         if self._asked.measure == "calls":
@@ -127,6 +130,10 @@ class Plan:
     @property
     def _is_of_each_tenant(self) -> bool:
         return self._tenant is None and self._cube is not TENANTS and "tenant" in self._asked.by
+
+    @property
+    def _names_tenants(self) -> bool:
+        return self._asked.values is not None and self._asked.by[0] == "tenant"
 
     def _conditions(self) -> list[ColumnElement[bool]]:
         where, cube, asked = self._asked.where, self._cube, self._asked
@@ -192,14 +199,16 @@ class Plan:
         return matches
 
 
-def _named(connection: Connection, spans: Iterable[ColumnElement[bool]]) -> Sequence[ColumnElement[bool]]:
+def _named(connection: Connection, spans: Sequence[ColumnElement[bool]]) -> list[ColumnElement[bool]]:
     """The tenants by name: the key of the table then finds the hours of each, and nothing else is read."""
     parts = [
         select(_ROLLUPS.key1).where(_ROLLUPS.cube == TENANTS.name, _ROLLUPS.tenant_id == "", span).distinct()
         for span in spans
     ]
-    tenants = connection.execute(union(*parts).limit(_TENANTS_NAMED + 1)).scalars().all()
-    return [_ROLLUPS.tenant_id.in_(tenants)] if len(tenants) <= _TENANTS_NAMED else []
+    # They are named once a span, beside what else is asked for.
+    most = min(TENANTS_NAMED, loading.MAX_PARAMETERS // (len(spans) + 1) - _OTHER_PARAMETERS)
+    tenants = connection.execute(union(*parts).limit(most + 1)).scalars().all()
+    return [_ROLLUPS.tenant_id.in_(tenants)] if len(tenants) <= most else []
 
 
 def _stored(name: str, value: str) -> str:

@@ -26,7 +26,7 @@ from sqlalchemy import cast as sql_cast
 from cajanegra.storage.figures import (
     cost_of,
     currency_of,
-    details_of,
+    details_measured,
     details_read,
     money_read,
     read_once,
@@ -164,7 +164,7 @@ def _columns(dialect: str, *, in_detail: bool) -> Sequence[ColumnElement[Any]]:
     tokens: ColumnElement[Any] = column("tokens")
     if not in_detail:
         return (tokens,)
-    details = [one.label(name) for name, one in zip(DETAILS, details_of(dialect), strict=True)]
+    details = [one.label(name) for name, one in zip(DETAILS, details_measured(dialect), strict=True)]
     return tokens, cost_of(column("cost"), dialect).label("of_cost"), currency_of(dialect), *details
 
 
