@@ -13,8 +13,8 @@ from collections.abc import Callable
 PIECE = 0.000_4
 """Seconds of work before others get their turn."""
 TURN = 0.000_4
-"""Seconds of sleep in which a waiting thread takes over. It has to be woken first, for which a virtual machine
-may need a quarter of a millisecond; in less, the writer has the lock back before anybody else."""
+"""Seconds of sleep in which a waiting thread takes over. It has to be woken first, for which a virtual
+machine may need a quarter of a millisecond; in less, the writer has the lock back before anybody else."""
 BUSY = 0.001
 """Seconds beyond its turn that another thread must have worked to count as busy."""
 REST = 0.02
