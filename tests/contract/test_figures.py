@@ -121,7 +121,7 @@ def test_many_series_have_longer_buckets(database: Database) -> None:
     write(
         database, *(call_record(f"call-{number}", module=f"m{number}", created_at=at) for number in range(20))
     )
-    window = {"since": at - timedelta(days=30), "until": at + timedelta(minutes=1)}
+    window: dict[str, Any] = {"since": at - timedelta(days=30), "until": at + timedelta(minutes=1)}
     assert timeseries(database, EVERYTHING, **window).bucket == "6h"
     found = timeseries(database, EVERYTHING, by="module", **window)
     assert found.bucket == "1d"
