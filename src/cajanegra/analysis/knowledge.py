@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from cajanegra.domain.pattern import FirstMove
@@ -127,7 +128,5 @@ def _entries(provider: str, kind: str, cause: str | None, code: str | None) -> I
 def known_entries() -> Mapping[str, Any]:
     """The file's entries."""
     import tomllib
-    from importlib.resources import files  # takes as long as the rest of this module together
 
-    text = files("cajanegra.analysis").joinpath("knowledge.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return tomllib.loads(Path(__file__).with_name("knowledge.toml").read_text(encoding="utf-8"))
