@@ -21,8 +21,6 @@ from cajanegra.server.gateway.translation import DONE, StreamTranslation, body_o
 from cajanegra.server.gateway.upstream import Upstream
 from cajanegra.storage.keys import Key
 
-WATCHED_AFTER = 0.05
-"""Seconds after which somebody looks whether the client is still there, which a short answer does without."""
 CHARACTERS_PER_TOKEN = 4
 """Where nobody says how many tokens there were, since the client left before the end."""
 
@@ -52,23 +50,18 @@ class Exchange:
 
 async def answer(exchange: Exchange) -> None:
     """Answer, unless the client goes away: then the provider is left at once, and the record says so."""
-    loop, handler = asyncio.get_running_loop(), asyncio.current_task()
+    handler = asyncio.current_task()
     assert handler is not None  # noqa: S101 - a coroutine runs in a task
-    watch: asyncio.Task[None] | None = None
+    watch = asyncio.get_running_loop().create_task(_gone(exchange.receive))
     left = False
 
-    def look() -> None:
-        nonlocal watch
-        watch = loop.create_task(_gone(exchange.receive))
-        watch.add_done_callback(leave)
-
-    def leave(watch: asyncio.Task[None]) -> None:
+    def leave(_watch: asyncio.Task[None]) -> None:
         nonlocal left
         if not watch.cancelled():
             left = True
             handler.cancel()
 
-    timer = loop.call_later(WATCHED_AFTER, look)
+    watch.add_done_callback(leave)
     try:
         await (_stream if exchange.request.streamed else _plain)(exchange)
     except asyncio.CancelledError:
@@ -76,10 +69,8 @@ async def answer(exchange: Exchange) -> None:
             raise
         handler.uncancel()
     finally:
-        timer.cancel()
-        if watch is not None:
-            watch.remove_done_callback(leave)
-            watch.cancel()
+        watch.remove_done_callback(leave)
+        watch.cancel()
 
 
 async def _gone(receive: Receive) -> None:
