@@ -493,19 +493,3 @@ def test_what_somebody_else_counts_meanwhile_is_counted_once(database: Database)
     with snapshot(database) as connection:
         found = answer(database, connection, Question(CallFilter(ALL_TENANTS)))
     assert found.groups[()].calls == 5
-
-
-def test_tenants_that_are_too_many_to_be_named_are_counted_all_the_same(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write(
-        database, *(call_record(f"r-{i}", tenant_id=f"tenant-{i % 5}", module="imports") for i in range(10))
-    )
-    where = CallFilter(ALL_TENANTS, module="imports")
-    named = groups(database, where, "tenant").groups
-    monkeypatch.setattr("cajanegra.storage.rollups.plan.TENANTS_NAMED", 2)
-    assert (
-        [(value, entry.total) for value, entry in groups(database, where, "tenant").groups]
-        == [(value, entry.total) for value, entry in named]
-        == [(f"tenant-{i}", 2) for i in range(5)]
-    )

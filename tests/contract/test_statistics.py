@@ -14,7 +14,7 @@ from cajanegra.domain.record import CallRecord
 from cajanegra.storage.database import Database
 from cajanegra.storage.filters import CallFilter
 from cajanegra.storage.recoveries import remedies
-from cajanegra.storage.statistics import statistics
+from cajanegra.storage.statistics import groups, statistics
 from records import NOW, call_record, recovered_call, step_record, write
 
 _numbers = itertools.count()
@@ -112,3 +112,19 @@ def test_of_very_many_patterns_those_with_most_steps_are_listed(
         found = remedies(database, where)
         assert [(one.pattern, one.steps) for one in found.remedies] == [("c" * 60, 9), ("b" * 60, 6)]
         assert found.others == 3
+
+
+def test_tenants_that_are_too_many_to_be_named_are_counted_all_the_same(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(
+        database, *(call_record(f"r-{i}", tenant_id=f"tenant-{i % 5}", module="imports") for i in range(10))
+    )
+    where = CallFilter(ALL_TENANTS, module="imports")
+    named = groups(database, where, "tenant").groups
+    monkeypatch.setattr("cajanegra.storage.rollups.plan.TENANTS_NAMED", 2)
+    assert (
+        [(value, entry.total) for value, entry in groups(database, where, "tenant").groups]
+        == [(value, entry.total) for value, entry in named]
+        == [(f"tenant-{i}", 2) for i in range(5)]
+    )

@@ -78,6 +78,21 @@ class Delivery:
                 self._outage.reset()
         return True
 
+    def until_done(
+        self, attempt: Callable[[], object], passing: tuple[type[Exception], ...] = (Exception,)
+    ) -> bool:
+        """Try something until it raises nothing that may pass; whether there was time for that."""
+        wait = FIRST_WAIT
+        while True:
+            try:
+                attempt()
+            except passing as error:
+                if not self.wait_after(error, wait):
+                    return False
+                wait = min(2 * wait, MAX_WAIT)
+            else:
+                return True
+
     def wait_after(self, error: Exception, seconds: float) -> bool:
         """Wait before the next try; whether there is time for one."""
         left = self._give_up_at - self._timer()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from cajanegra.domain.record import Batch, Record
 from cajanegra.ports import CallStore, Prepared
 from cajanegra.recording import importing
-from cajanegra.recording.delivery import FIRST_WAIT, MAX_WAIT, Delivery, reason
+from cajanegra.recording.delivery import Delivery, reason
 from cajanegra.recording.pace import Pace
 
 logger = logging.getLogger("cajanegra")
@@ -132,17 +132,14 @@ class Pipeline:
             ready.put(None)
 
     def _opened(self) -> CallStore | None:
-        wait = FIRST_WAIT
-        while self._store is None:
-            try:
-                with importing.lock:
-                    self._store = self._open_store()
-            except Exception as error:  # noqa: BLE001 - bad settings, no driver: what is spooled can wait
-                if not self.delivery.wait_after(error, wait):
-                    self.stopped = True
-                    return None
-                wait = min(2 * wait, MAX_WAIT)
+        # Bad settings, no driver: whatever it is, what is spooled can wait.
+        if self._store is None and not self.delivery.until_done(self._open):
+            self.stopped = True
         return self._store
+
+    def _open(self) -> None:
+        with importing.lock:
+            self._store = self._open_store()
 
     def _parts(self, store: CallStore, chunks: Iterable[Sequence[Record]]) -> Iterator[Prepared]:
         for chunk in chunks:

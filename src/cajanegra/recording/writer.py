@@ -13,7 +13,7 @@ from typing import Protocol
 from cajanegra.domain.record import Record
 from cajanegra.ports import CallStore
 from cajanegra.recording.assembler import Assembler
-from cajanegra.recording.delivery import FIRST_WAIT, MAX_WAIT, Delivery
+from cajanegra.recording.delivery import Delivery
 from cajanegra.recording.draining import Orphans, OwnTrack
 from cajanegra.recording.pace import Pace
 from cajanegra.recording.pipeline import Pipeline
@@ -206,7 +206,8 @@ class Writer:
     def _run(self) -> None:
         self._wait(SCHEDULE_DELAY)
         self._pace.wait_for_calm(CALM)
-        self._get_ready()
+        if not self._delivery.until_done(self._own.get_ready, (OSError, MemoryError)):
+            self._pipeline.stopped = True  # what is spooled can wait
         while not self._closed:
             self._drain_own()
             if not self._closed:
@@ -215,17 +216,6 @@ class Writer:
         self._drain_own()
         self._drain_orphans()
         self._finish()
-
-    def _get_ready(self) -> None:
-        wait = FIRST_WAIT
-        while not self._pipeline.stopped:
-            try:
-                self._own.get_ready()
-            except (OSError, MemoryError) as error:  # what is spooled can wait
-                self._pipeline.stopped = not self._delivery.wait_after(error, wait)
-                wait = min(2 * wait, MAX_WAIT)
-            else:
-                return
 
     def _sleep(self) -> None:
         # An event may arrive between these lines: either it sees that we sleep, or we see it.
