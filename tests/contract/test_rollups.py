@@ -12,11 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest import mock
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from msgspec.structs import astuple
 from sqlalchemy import delete, insert
 
 from cajanegra.domain.principal import ALL_TENANTS, Scope
@@ -330,25 +328,12 @@ def _upgrade_in_place(database: Database) -> None:
     migrate.upgrade(database)
 
 
-def _leave_as_before(database: Database, calls: Sequence[CallRecord]) -> None:
-    """Write calls as an earlier version does, which leaves less of them to be counted."""
-    write(database, *calls)
-    with database.transaction() as connection:
-        waiting = [*deltas.waiting(connection)]
-        assert len(waiting) == len(calls)
-        connection.execute(delete(ROLLUP_DELTAS))
-        for tenant, call in waiting:
-            known = astuple(call)[:16]
-            packed = zlib.compress(msgspec.msgpack.encode([known]))
-            connection.execute(insert(ROLLUP_DELTAS).values(tenant_id=tenant, calls=packed))
-
-
 def test_of_hours_that_were_counted_with_less_the_rows_are_looked_at(database: Database) -> None:
     where = CallFilter(ALL_TENANTS, since=NOW - timedelta(hours=20), until=NOW + timedelta(hours=1))
     write(database, _priced("a", 9), _priced("b", 5, tenant_id="globex"))
     folding.fold(database, NOW)
+    write(database, _priced("e", 9.2), _priced("f", 8.9))
     _upgrade_in_place(database)
-    _leave_as_before(database, [_priced("late", 3), _priced("same hour", 2.5)])
     write(database, _priced("c", 2.6), _priced("d", 1))
     for _ in range(2):
         found = usage(database, where, "model")
@@ -477,6 +462,22 @@ def test_a_writer_counts_now_and_then_and_lets_others_have_their_turn(database: 
     at += 0.2
     counting.run_if_due(turns)
     assert waiting() == 0
+
+
+def test_what_nobody_can_read_does_not_hold_up_the_rest(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(database, call_record("a"))
+    with database.transaction() as connection:
+        for packed in (b"torn", zlib.compress(b"\xa3???"), zlib.compress(b"\x92\x01\x90")[:-3]):
+            connection.execute(insert(ROLLUP_DELTAS).values(tenant_id="acme", calls=packed))
+    write(database, call_record("b"))
+    assert groups(database, EVERYTHING, None).all.total == 2
+    folding.fold(database, NOW)
+    with database.transaction() as connection:
+        assert [*deltas.waiting(connection)] == []
+    assert groups(database, EVERYTHING, None).all.total == 2
+    assert "rollups rebuild" in caplog.text
 
 
 def test_what_somebody_else_counts_meanwhile_is_counted_once(database: Database) -> None:

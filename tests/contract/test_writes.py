@@ -122,6 +122,13 @@ def test_no_value_loses_the_row(database: Database) -> None:
         assert word in changed
 
 
+def test_texts_that_have_to_be_escaped_are_stored_as_they_are(database: Database) -> None:
+    texts = ["plain", "a\ttab", "two\nlines", "a\rreturn", "back\\slash", "\\N", "", None, "é\u2028"]
+    write(database, *(call_record(f"c-{n}", module=one, error_message=one) for n, one in enumerate(texts)))
+    rows = _rows(database, "SELECT module, error_message FROM ai_request_logs ORDER BY id")
+    assert [*map(tuple, map(dict.values, rows))] == [(one, one) for one in texts]
+
+
 def test_feedback_finds_the_call_of_its_tenant_alone(database: Database) -> None:
     def feedback(request_id: str, tenant_id: str | None, word: str) -> FeedbackRecord:
         return FeedbackRecord(request_id, tenant_id, word, None, NOW)

@@ -33,6 +33,8 @@ _FIRST = _MAPPING.key(_LEAST) - 1
 _LAST = _MAPPING.key(2.0**32) - _FIRST
 _WIDTHS = "BHI"
 """Codes of integers of 1, 2 and 4 bytes."""
+_FEW = 4
+"""Bins that are added one by one."""
 _SPARSE = 256
 """Bins and counts of which a byte can tell."""
 
@@ -43,11 +45,9 @@ def of_times(times: Mapping[float, int]) -> int:
     for ms, count in times.items():
         place = _place(ms)
         counts[place] = counts.get(place, 0) + count
-    if not counts:
-        return EMPTY
-    lowest = min(counts)
-    if min(counts.values()) < 0:
+    if len(counts) <= _FEW or min(counts.values()) < 0:
         return sum(count << (_LANE * place) for place, count in counts.items())
+    lowest = min(counts)
     bins = array("I", bytes(_BYTES * (max(counts) - lowest + 1)))
     for place, count in counts.items():
         bins[place - lowest] = count

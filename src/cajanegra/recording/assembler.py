@@ -89,8 +89,10 @@ class Assembler:
         """Take an event, which ends at ``position`` of its track; returns the records that it completes."""
         if isinstance(event, Begin):
             return self._begin(_OpenCall(event, position))
-        if isinstance(event, Finish | Step):
-            return self._go_on(event, position)
+        if isinstance(event, Finish):
+            return self._finish(event, position)
+        if isinstance(event, Step):
+            return self._step(event, position)
         if isinstance(event, Carried):
             return self._carried(event, position)
         if isinstance(event, Recorded):
@@ -131,22 +133,29 @@ class Assembler:
         self._open[key] = call
         return evicted
 
-    def _go_on(self, event: Step | Finish, position: int) -> Sequence[Record]:
+    def _finish(self, event: Finish, position: int) -> Sequence[Record]:
         call = self._open.get(event.call)
         if call is None:
-            if len(self._early) < self._max_open:
-                # The segment in which the call began is gone, and where it was noted again is to come.
-                self._early.setdefault(event.call, []).append((position, event))
-            return ()
-        if isinstance(event, Step):
-            call.steps = [*call.steps, event]
-            return ()
+            return self._too_early(event, position)
         record = self._record(call, event, position)  # first: a call whose end makes no sense stays open
         del self._open[event.call]
         self._ended.add(event.call)
         if len(self._ended) >= MAX_ENDED:
             self._ended, self._ended_before = set(), self._ended
-        return [record]
+        return (record,)
+
+    def _step(self, event: Step, position: int) -> Sequence[Record]:
+        call = self._open.get(event.call)
+        if call is None:
+            return self._too_early(event, position)
+        call.steps = [*call.steps, event]
+        return ()
+
+    def _too_early(self, event: Step | Finish, position: int) -> Sequence[Record]:
+        """The segment in which the call began is gone, and where it was noted again is to come."""
+        if len(self._early) < self._max_open:
+            self._early.setdefault(event.call, []).append((position, event))
+        return ()
 
     def _carried(self, event: Carried, position: int) -> Sequence[Record]:
         key = event.begin.call

@@ -16,6 +16,7 @@ from cajanegra.domain.failure import FailureKind
 from cajanegra.domain.record import COPIED, CallRecord, FeedbackRecord
 from cajanegra.errors import StorageError
 from cajanegra.storage import loading, partitions, recent
+from cajanegra.storage.counted import CountedCalls
 from cajanegra.storage.fitting import fit_identity, fit_time, stored_request_id
 from cajanegra.storage.fitting_columns import Values
 from cajanegra.storage.met import Met, met_before
@@ -46,7 +47,7 @@ class CallRows:
     load: loading.Load
     fuller: Sequence[WrittenCall]
     """The calls to which rows of other tables belong."""
-    counted: Sequence[Counted]
+    counted: Counted
     """What is counted of the calls."""
 
     @classmethod
@@ -62,7 +63,7 @@ class CallRows:
         )
 
 
-NO_CALLS = CallRows((), {}, loading.Load(0), (), ())
+NO_CALLS = CallRows((), {}, loading.Load(0), (), ((), CountedCalls()))
 
 
 class RepeatedError(Exception):
@@ -141,7 +142,7 @@ def insert_new(connection: Connection, parts: Iterable[CallRows], now: datetime)
                 written.new += len(part.calls)
                 fuller.extend(part.fuller)
                 names.append(part.columns["request_id"])
-                written.counted.extend(part.counted)
+                written.counted.append(part.counted)
                 yield part.load
 
     try:
@@ -190,7 +191,7 @@ def insert_unknown(connection: Connection, parts: Sequence[CallRows], now: datet
             if not loading.is_duplicate(error):
                 raise
             raise StorageError("the same call was written by somebody else at the same time") from None
-        written.counted += counted(columns, [record for _name, record in renamed])
+        written.counted.append(counted(columns, [record for _name, record in renamed]))
         fuller = _fuller([record for _name, record in renamed], columns)
         written.fuller += _with_ids(connection, fuller, written)
     for call_id, record in sorted(decided.better.items(), key=lambda better: better[0]):

@@ -134,9 +134,10 @@ def are_request_ids(values: Sequence[Any]) -> bool:
     """Whether all of these are request ids as they may be stored."""
     try:
         sizes = [*map(len, values)]
+        text = "".join(values)
         return (
             0 < min(sizes) <= max(sizes) <= _REQUEST_ID_SIZE
-            and not _NOT_IN_REQUEST_ID.search("".join(values))
+            and ((text.isascii() and text.isalnum()) or not _NOT_IN_REQUEST_ID.search(text))
             and RESERVED_IDS.isdisjoint(values)
         )
     except TypeError:  # not all of them are texts

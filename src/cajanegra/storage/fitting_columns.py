@@ -6,9 +6,8 @@ column in which something does not fit is gone through value by value (``fitting
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,6 +36,7 @@ _WITHOUT_ZONE = len("2026-11-24 12:00:00.000000")
 _PLAIN_JSON = 2_000
 """Bytes of encoded JSON in which no text, list or object can be too large for its column."""
 _encode_json = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
 
 
 def column_fitter(column: Column[Any]) -> ColumnFitter:
@@ -88,6 +88,27 @@ def fit_jsons(values: Values) -> list[str | None]:
     return [json_text(value) for value in values]
 
 
+def fit_objects(values: Sequence[Mapping[str, Any]]) -> list[str]:
+    """JSON objects as text."""
+    if not any(values):
+        return ["{}"] * len(values)
+    try:
+        encoded = _encode_lines(values)
+    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError):
+        encoded = b""
+    texts = encoded.decode().split("\n")[:-1]
+    # Each has one bracket at least: so many fit as they are.
+    most = len(values) - 1 + MAX_JSON_DEPTH
+    if (
+        encoded.count(b"{") + encoded.count(b"[") <= most
+        and len(texts) == len(values)
+        and max(map(len, texts)) <= _PLAIN_JSON
+        and b"\\u0000" not in encoded
+    ):
+        return texts
+    return [json_text(value) or "{}" for value in values]
+
+
 def json_text(value: Any, size: int = MAX_JSON_TEXT) -> str | None:
     """A JSON value as text that both databases can hold; each string of at most ``size`` characters."""
     if value is None:
@@ -120,21 +141,17 @@ def fit_seconds(
 
 
 def _seconds_texts(values: Sequence[float]) -> list[str]:
-    """Seconds since the Unix epoch as both databases read a time, rounded as ``datetime`` rounds them."""
-    texts = [
-        f"{_second_text(second := int(value))}.{round((value - second) * 1_000_000):06}" for value in values
-    ]
-    if max(map(len, texts)) > _WITHOUT_ZONE:  # rounded up to a whole second
-        texts = [
-            text if len(text) == _WITHOUT_ZONE else f"{_second_text(int(value) + 1)}.000000"
-            for text, value in zip(texts, values, strict=True)
-        ]
-    return texts
+    """Seconds since the Unix epoch as both databases read a time, to the microsecond."""
+    if not values:
+        return []
+    # All of them as one JSON array takes an eighth of the time that ``isoformat`` takes for each.
+    times = msgspec.convert(values, list[datetime], strict=False)
+    texts = _encode_json(times).decode().replace("T", " ")[len('["') : -len('Z"]')].split('Z","')
+    return texts if min(map(len, texts)) == _WITHOUT_ZONE else [*map(_with_microseconds, texts)]
 
 
-@functools.lru_cache(maxsize=128)
-def _second_text(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%d %H:%M:%S")
+def _with_microseconds(text: str) -> str:
+    return text if len(text) == _WITHOUT_ZONE else f"{text}.000000"
 
 
 def _fit_integers(values: Values) -> Values:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 import itertools
-import re
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,8 +33,8 @@ class Load:
 
 
 _NULL = r"\N"
-_SPECIAL = re.compile(r"[\\\t\n\r]")
-_MAX_ROWS = 250
+_SPECIAL = b"\\\t\n\r"
+_MAX_ROWS = 1_000
 """Rows at most in one statement for SQLite, which is run to its end without the interpreter's lock."""
 MAX_PARAMETERS = 32_766 if sqlite3.sqlite_version_info >= (3, 32) else 999
 """Of one statement (SQLite's manual, Limits, "Maximum Number Of Host Parameters")."""
@@ -87,30 +86,31 @@ def _copy_text(columns: Columns) -> bytes:
     rows = len(columns[0])
     if not rows:
         return b""
-    nulls = 0
-    texts: list[Sequence[str]] = []
-    for values in columns:
-        kinds = {*map(type, values)}
-        if kinds == {str}:
-            texts.append(values)
-        elif kinds == {int}:
-            texts.append([*map(str, values)])
-        elif kinds == {type(None)}:
-            texts.append([_NULL] * rows)
-            nulls += rows
-        else:
-            texts.append([_NULL if value is None else str(value) for value in values])
-            nulls += values.count(None)
-    text = _lines(texts)
-    separators = rows * (len(columns) - 1), rows
-    if (text.count("\t"), text.count("\n")) != separators or text.count("\\") != nulls or "\r" in text:
-        text = _lines(
-            [
-                _escaped(values) if _SPECIAL.search("".join(known)) else known
-                for values, known in zip(columns, texts, strict=True)
-            ]
-        )
-    return text.encode()
+    missing = [values.count(None) for values in columns]
+    try:
+        text = _lines([*_texts(columns, missing)])
+    except TypeError:  # a column is not of one type
+        return _lines([*map(_escaped, columns)])
+    special = rows * len(columns) + sum(
+        missing
+    )  # a tab or a newline behind each value, and what begins a null
+    if len(text) - len(text.translate(None, _SPECIAL)) > special:
+        return _lines([*map(_escaped, columns)])
+    return text
+
+
+def _texts(columns: Columns, missing: Sequence[int]) -> Iterator[Sequence[str]]:
+    """Columns as text, as far as nothing in it has to be escaped; empty neighbours are one column."""
+    rows = len(columns[0])
+    for is_empty, some in itertools.groupby(zip(columns, missing, strict=True), lambda one: one[1] == rows):
+        if is_empty:
+            yield ["\t".join(_NULL for _column in some)] * rows
+            continue
+        for values, nulls in some:
+            if nulls:
+                yield [_NULL if value is None else str(value) for value in values]
+            else:
+                yield values if isinstance(values[0], str) else [*map(str, values)]
 
 
 def _copy(connection: Connection, table: str, names: Sequence[str], parts: Iterable[Load]) -> int:
@@ -155,14 +155,12 @@ def _execute(connection: Connection, parts: Iterable[Load]) -> int:
     return inserted
 
 
-def _lines(columns: Iterable[Sequence[str]]) -> str:
-    return "\n".join([*map("\t".join, zip(*columns, strict=True)), ""])
+def _lines(columns: Sequence[Sequence[str]]) -> bytes:
+    return "\n".join([*map("\t".join, zip(*columns, strict=True)), ""]).encode()
 
 
 def _escaped(values: Sequence[Any]) -> Sequence[str]:
-    return [
-        _escape(value) if type(value) is str else _NULL if value is None else str(value) for value in values
-    ]
+    return [_NULL if value is None else _escape(str(value)) for value in values]
 
 
 def _escape(text: str) -> str:

@@ -31,6 +31,7 @@ from cajanegra.storage.fitting_columns import (
     ColumnFitter,
     Values,
     column_fitter,
+    fit_objects,
     fit_seconds,
     fit_texts,
     json_text,
@@ -103,13 +104,13 @@ def call_columns(records: Sequence[CallRecord], now: datetime) -> dict[str, Valu
         columns[name] = _times(given[name], now, name, changed)
     metadata = list(given["request_metadata"])
     for place, value in enumerate(metadata):
-        if isinstance(value, dict) and GIVEN_ID in value:
+        if value and isinstance(value, dict) and GIVEN_ID in value:
             metadata[place] = _with_given_id(given["request_id"], columns, place, value, changed)
     for place, changes in changed.items():
         if changes:
             metadata[place] = _with_changes(metadata[place], changes)
-    columns["request_metadata"] = [_metadata_text(value) for value in metadata]
-    columns["response_metadata"] = [_metadata_text(value) for value in given["response_metadata"]]
+    columns["request_metadata"] = _metadata_texts(metadata)
+    columns["response_metadata"] = _metadata_texts(given["response_metadata"])
     return {name: columns[name] for name in CALL_COLUMNS}
 
 
@@ -247,7 +248,8 @@ def _with_changes(metadata: Any, changes: Row) -> Row:
     return kept | {"changed": changes | (noted if isinstance(noted, dict) else {})}
 
 
-def _metadata_text(value: Any) -> str:
-    if type(value) is dict or isinstance(value, Mapping):
-        return (json_text(value) or "{}") if value else "{}"
-    return json_text({"value": value}) or "{}"
+def _metadata_texts(values: Values) -> list[str]:
+    """Metadata as text; what is no object becomes the value of one."""
+    if {*map(type, values)} != {dict}:
+        values = [value if isinstance(value, Mapping) else {"value": value} for value in values]
+    return fit_objects(values)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import compress
 from operator import attrgetter
 from typing import Any, Self
 
@@ -12,6 +14,8 @@ import msgspec
 
 from cajanegra.domain import sketch
 from cajanegra.domain.call import CallStatus
+from cajanegra.storage.counted import CountedCalls, CountedStep, places_of
+from cajanegra.storage.fitting_columns import Values
 from cajanegra.storage.percentiles import LATENCY, NO_TIMES, Latency
 
 ANSWERED = (CallStatus.SUCCESS, CallStatus.FALLBACK)
@@ -27,6 +31,9 @@ MAX_COST = 1e9
 """A cost beyond it is none: it would not fit where it is added up."""
 MAX_TOKENS = 2**31 - 1
 """Tokens beyond it are none, likewise."""
+
+_FEW = 50
+"""Values that are counted one by one before ``Counter`` has begun."""
 
 
 @dataclass(slots=True)
@@ -61,82 +68,6 @@ class Figures:
         return self.total - self.answered
 
 
-class CountedStep(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What of a recovery step is counted; texts are empty where nobody noted them.
-
-    Attributes:
-        kind: the failure kind that made it necessary.
-        pattern: the error pattern of that.
-        strategy: ``retry``, ``fallback`` or ``simplify``.
-        provider: who was asked.
-        successful: whether it got an answer.
-        ms: wait and attempt together.
-        tokens: of the answer.
-        cost: in billionths of a US dollar; ``None`` where it is not known.
-    """
-
-    kind: str
-    pattern: str
-    strategy: str
-    provider: str
-    successful: bool
-    ms: int | None
-    tokens: int
-    cost: int | None
-
-
-class CountedCall(msgspec.Struct, array_like=True, gc=False):
-    """What of a call is counted, as its row has it; texts are empty where it has none.
-
-    What has a default is the call's detail, which earlier versions did not leave to be counted.
-
-    Attributes:
-        at: when it began, UTC, as both databases read it.
-        provider: who answered, or was asked last.
-        model: which model.
-        model_requested: the model that was asked for.
-        module: the part of the application.
-        task: what for.
-        status: how it ended.
-        error_code: the failure kind that it ended with.
-        user: who asked.
-        weight: 1, or -1 where it was counted before and is not what it was.
-        recovered: whether it was answered after a recovery step.
-        tokens: of the answer.
-        cost: in billionths of the currency; ``None`` where it is not known.
-        currency: of the cost.
-        ms: from begin to finish.
-        first_token: milliseconds until the first token.
-        input: tokens of the prompt, cached ones included; ``None`` where no detail is known.
-        output: tokens of the answer, reasoning included.
-        cached: tokens of the prompt that the provider had cached.
-        reasoning: tokens that the model thought with.
-        steps: its recovery steps.
-    """
-
-    at: str
-    provider: str
-    model: str
-    model_requested: str
-    module: str
-    task: str
-    status: str
-    error_code: str
-    user: str
-    weight: int
-    recovered: bool
-    tokens: int | None
-    cost: int | None
-    currency: str
-    ms: int | None
-    first_token: float | None
-    input: int | None = None
-    output: int = 0
-    cached: int = 0
-    reasoning: int = 0
-    steps: Sequence[CountedStep] = ()
-
-
 @dataclass(slots=True)
 class Sums:
     """Figures that can be added up; costs are in billionths, and times in sketches (``domain.sketch``).
@@ -166,40 +97,50 @@ class Sums:
     unpriced_tokens: int = 0
 
     @classmethod
-    def of(cls, calls: Collection[CountedCall]) -> Self:
-        """What calls come to, less those that are taken out again."""
-        found = cls()
-        statuses, costs = found.statuses, found.costs
-        times: dict[float, int] = {}
-        first: dict[float, int] = {}
-        for call in calls:
-            weight = call.weight
-            found.calls += weight
-            statuses[call.status] = statuses.get(call.status, 0) + weight
-            if call.recovered:
-                found.recovered += weight
-            if call.tokens:
-                found.tokens += weight * call.tokens
-            if call.cost is not None:
-                costs[call.currency] = costs.get(call.currency, 0) + weight * call.cost
-            if call.ms is not None:
-                times[call.ms] = times.get(call.ms, 0) + weight
-            if call.first_token is not None:
-                first[call.first_token] = first.get(call.first_token, 0) + weight
-            if found.last_at is None or call.at > found.last_at:
-                found.last_at = call.at
-        found.answered = sum(statuses.get(status, 0) for status in ANSWERED)
-        found.latency, found.first_token = sketch.of_times(times), sketch.of_times(first)
-        found._detail(calls)
-        return found
+    def of(cls, calls: CountedCalls, places: Sequence[int] | None = None) -> Self:
+        """What calls come to, less those that are taken out again.
+
+        Args:
+            calls: some calls.
+            places: which of them; default is all.
+        """
+        if calls.weight:
+            return cls._of_weighted(calls, range(len(calls)) if places is None else places)
+
+        def those(values: Values) -> Values:
+            return values if places is None or not values else [*map(values.__getitem__, places)]
+
+        times = those(calls.at)
+        if not times:
+            return cls()
+        statuses = _counts(those(calls.status))
+        unpriced = those(calls.unpriced)
+        tokens = those(calls.tokens)
+        return cls(
+            calls=len(times),
+            answered=sum(statuses.get(status, 0) for status in ANSWERED),
+            recovered=sum(those(calls.recovered)),
+            tokens=sum(tokens),
+            statuses=statuses,
+            costs=_costs(those(calls.cost), those(calls.currency)),
+            latency=_sketch(those(calls.ms)),
+            first_token=_sketch(those(calls.first_token)),
+            last_at=max(times),
+            detailed=len(times),
+            input=sum(those(calls.input)),
+            output=sum(those(calls.output)),
+            cached=sum(those(calls.cached)),
+            reasoning=sum(those(calls.reasoning)),
+            unpriced_calls=sum(unpriced),
+            unpriced_tokens=sum(compress(tokens, unpriced)),
+        )
 
     @classmethod
-    def of_steps(cls, steps: Iterable[tuple[CountedStep, CountedCall]]) -> Self:
-        """What recovery steps come to, less those of calls that are taken out again."""
+    def of_steps(cls, steps: Sequence[tuple[CountedStep, int]]) -> Self:
+        """What recovery steps, each with its call's weight, come to."""
         found = cls()
         times: dict[float, int] = {}
-        for step, call in steps:
-            weight = call.weight
+        for step, weight in steps:
             found.calls += weight
             if step.successful:
                 found.answered += weight
@@ -214,48 +155,40 @@ class Sums:
         found.latency = sketch.of_times(times)
         return found
 
+    @classmethod
+    def _of_weighted(cls, calls: CountedCalls, places: Sequence[int]) -> Self:
+        alike = msgspec.structs.replace(calls, weight=())
+        found = cls.of(alike, [place for place in places if calls.weight[place] > 0])
+        found.add(cls.of(alike, [place for place in places if calls.weight[place] < 0]), -1)
+        return found
+
     def with_details(self, details: Iterable[Any]) -> Self:
         """The same with the figures from ``detailed`` on."""
         for name, value in zip(DETAILS, details, strict=True):
             setattr(self, name, int(value))
         return self
 
-    def _detail(self, calls: Iterable[CountedCall]) -> None:
-        for call in calls:
-            if call.input is None:
-                continue
-            weight = call.weight
-            self.detailed += weight
-            if call.input or call.output or call.cached or call.reasoning:
-                self.input += weight * call.input
-                self.output += weight * call.output
-                self.cached += weight * call.cached
-                self.reasoning += weight * call.reasoning
-            if call.cost is None and call.status in ANSWERED:
-                self.unpriced_calls += weight
-                self.unpriced_tokens += weight * (call.tokens or 0)
-
-    def add(self, other: Sums) -> None:
-        """Count what another set comes to, too."""
-        self.calls += other.calls
-        self.answered += other.answered
-        self.recovered += other.recovered
-        self.tokens += other.tokens
+    def add(self, other: Sums, times: int = 1) -> None:
+        """Count what another set comes to, too; -1 times takes it out."""
+        self.calls += times * other.calls
+        self.answered += times * other.answered
+        self.recovered += times * other.recovered
+        self.tokens += times * other.tokens
         for name, calls in other.statuses.items():
-            self.statuses[name] = self.statuses.get(name, 0) + calls
+            self.statuses[name] = self.statuses.get(name, 0) + times * calls
         for name, cost in other.costs.items():
-            self.costs[name] = self.costs.get(name, 0) + cost
-        self.latency += other.latency
-        self.first_token += other.first_token
+            self.costs[name] = self.costs.get(name, 0) + times * cost
+        self.latency += times * other.latency
+        self.first_token += times * other.first_token
         if other.last_at is not None and (self.last_at is None or other.last_at > self.last_at):
             self.last_at = other.last_at
-        self.detailed += other.detailed
-        self.input += other.input
-        self.output += other.output
-        self.cached += other.cached
-        self.reasoning += other.reasoning
-        self.unpriced_calls += other.unpriced_calls
-        self.unpriced_tokens += other.unpriced_tokens
+        self.detailed += times * other.detailed
+        self.input += times * other.input
+        self.output += times * other.output
+        self.cached += times * other.cached
+        self.reasoning += times * other.reasoning
+        self.unpriced_calls += times * other.unpriced_calls
+        self.unpriced_tokens += times * other.unpriced_tokens
 
     def figures(self) -> Figures:
         """The same to be shown."""
@@ -287,6 +220,31 @@ def whole_cost(cost: Any) -> int | None:
     if type(cost) not in (int, float) or not -MAX_COST <= cost <= MAX_COST:
         return None
     return int(cost * COST_UNITS + 0.5)
+
+
+def _costs(costs: Values, currencies: Values) -> dict[str, int]:
+    """Costs by currency, of which those that are not known are ``None``."""
+    found: dict[str, int] = {}
+    for currency, places in places_of(currencies or [""] * len(costs)).items() if costs else ():
+        known = [cost for place in places if (cost := costs[place]) is not None]
+        if known:
+            found[currency] = sum(known)
+    return found
+
+
+def _sketch(times: Values) -> int:
+    counts = _counts(times)
+    counts.pop(None, None)
+    return sketch.of_times(counts)
+
+
+def _counts(values: Values) -> dict[Any, int]:
+    if len(values) > _FEW:
+        return dict(Counter(values))
+    found: dict[Any, int] = {}
+    for value in values:
+        found[value] = found.get(value, 0) + 1
+    return found
 
 
 details_of = attrgetter(*DETAILS)

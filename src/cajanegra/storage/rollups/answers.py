@@ -91,7 +91,7 @@ def _from_rollups(
     grains = [name for name, length in GRAINS.items() if not bucket or length.total_seconds() <= bucket]
     window = Window(where, known, grains)
     if asked[0].measure == "usage":
-        window = window.in_detail(connection, tenant, waiting)
+        window = window.in_detail(connection, tenant)
     found: dict[Question, Answer] = {}
     for one, cube in cubes.items():
         plan, told = Plan(one, cube, window, tenant), Answer()

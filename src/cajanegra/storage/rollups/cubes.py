@@ -7,13 +7,15 @@ small ones answer what is asked in practice.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from cajanegra.storage.sums import CountedCall, CountedStep, Sums
+from cajanegra.storage.counted import CountedCalls, CountedStep, places_of
+from cajanegra.storage.sums import Sums
 
 Dimension = Literal["tenant", "provider", "model", "module", "task", "status", "error_code", "user"]
 Grain = Literal["1h", "6h", "1d"]
@@ -36,6 +38,10 @@ OF_ALL = "all_"
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - as the tables have it: UTC without a zone
 _HOUR = len("2026-11-24 12")
+_NO_KEYS = [("", "", "")]
+
+
+Keys = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +51,13 @@ class Cube:
     Attributes:
         name: in the table.
         dimensions: what it can be asked for.
-        keys: the keys of a call.
+        keys: the keys of each of the calls.
         value: of a row's keys, the value of each dimension.
     """
 
     name: str
     dimensions: Sequence[Dimension]
-    keys: Callable[[CountedCall], tuple[str, str, str]]
+    keys: Callable[[CountedCalls], Sequence[Keys]]
     value: Mapping[Dimension, Callable[[Sequence[str]], str]]
 
 
@@ -63,38 +69,43 @@ def _second(keys: Sequence[str]) -> str:
     return keys[1]
 
 
+def _keys(*columns: Sequence[str]) -> Sequence[Keys]:
+    """Keys of columns, of which there may be less than three."""
+    return [*zip(*columns, *itertools.repeat(itertools.repeat(""), 3 - len(columns)))]  # noqa: B905 - some are endless
+
+
 CUBES: Mapping[str, Cube] = {
     cube.name: cube
     for cube in (
-        Cube("total", (), lambda _call: ("", "", ""), {}),
+        Cube("total", (), lambda calls: _NO_KEYS * len(calls), {}),
         Cube(
             "model",
             ("provider", "model"),
-            lambda call: (call.provider, call.model, call.model_requested),
+            lambda calls: _keys(calls.provider, calls.model, calls.model_requested),
             {"provider": _first, "model": lambda keys: keys[1] or keys[2]},
         ),
         Cube(
             "task",
             ("module", "task"),
-            lambda call: (call.module, call.task, ""),
+            lambda calls: _keys(calls.module, calls.task),
             {"module": _first, "task": _second},
         ),
         Cube(
             "error",
             ("status", "error_code"),
-            lambda call: (call.status, call.error_code, ""),
+            lambda calls: _keys(calls.status, calls.error_code),
             {"status": _first, "error_code": _second},
         ),
-        Cube("user", ("user",), lambda call: (call.user, "", ""), {"user": _first}),
+        Cube("user", ("user",), lambda calls: _keys(calls.user), {"user": _first}),
     )
 }
-STEP_CUBES: Mapping[str, Callable[[CountedStep], tuple[str, str, str]]] = {
+STEP_CUBES: Mapping[str, Callable[[CountedStep], Keys]] = {
     "step": lambda step: (step.kind, step.strategy, step.provider),
     "remedy": lambda step: (step.pattern[:KEY], step.pattern[KEY:], step.strategy),
 }
 """What recovery steps are counted by, in the hours in which their calls began; the name of a pattern takes
 two keys, since it may have twice the characters of one."""
-TENANTS = Cube("tenant", ("tenant",), lambda _call: ("", "", ""), {"tenant": _first})
+TENANTS = Cube("tenant", ("tenant",), lambda calls: _NO_KEYS * len(calls), {"tenant": _first})
 """Over all tenants: each with what its calls come to."""
 
 
@@ -106,7 +117,7 @@ class Key:
     tenant_id: str
     grain: Grain
     start: str
-    keys: tuple[str, str, str]
+    keys: Keys
 
     def row(self) -> tuple[str, ...]:
         """The primary key."""
@@ -146,44 +157,56 @@ def ceil(time: datetime, grain: Grain) -> datetime:
 
 
 def tally(
-    calls: Iterable[tuple[str, CountedCall]], give_way: Callable[[], object] = lambda: None
+    calls: Iterable[tuple[str, CountedCalls]], give_way: Callable[[], object] = lambda: None
 ) -> dict[Key, Sums]:
-    """What calls, each with its tenant, add to the rows of their hours; gives way after a row."""
-    groups: dict[tuple[str, str], list[CountedCall]] = defaultdict(list)
-    for tenant, call in calls:
-        groups[tenant, call.at[:_HOUR]].append(call)
+    """What calls of tenants add to the rows of their hours, but for totals; gives way after a row."""
     found: dict[Key, Sums] = {}
-    for (tenant, hour), some in groups.items():
-        start = hour_text(hour)
-        for cube in CUBES.values():
-            if cube.dimensions:
-                rows: dict[tuple[str, str, str], list[CountedCall]] = defaultdict(list)
-                for call in some:
-                    rows[cube.keys(call)].append(call)
-                for keys, of_row in rows.items():
-                    found[Key(cube.name, tenant, "1h", start, keys)] = Sums.of(of_row)
-                    give_way()
-        steps = [(step, call) for call in some for step in call.steps]
-        for name, keys_of in STEP_CUBES.items() if steps else ():
-            of_steps: dict[tuple[str, str, str], list[tuple[CountedStep, CountedCall]]] = defaultdict(list)
-            for step in steps:
-                of_steps[keys_of(step[0])].append(step)
-            for keys, of_key in of_steps.items():
-                found[Key(name, tenant, "1h", start, keys)] = Sums.of_steps(of_key)
+    for tenant, some in calls:
+        for hour, places in _hours_of(some).items():
+            of_hour = some if len(places) == len(some) else some.pick(places)
+            for key, sums in _tallied(tenant, hour_text(hour), of_hour):
+                gather(found, [(key, sums)])
                 give_way()
-    return with_totals(found)
+    return found
 
 
-def with_totals(found: dict[Key, Sums]) -> dict[Key, Sums]:
-    """Rows of tenants, with those of their totals and of all tenants."""
+def _hours_of(calls: CountedCalls) -> Mapping[str, Sequence[int]]:
+    if not calls:
+        return {}
+    first, last = min(calls.at)[:_HOUR], max(calls.at)[:_HOUR]
+    return {first: range(len(calls))} if first == last else places_of([at[:_HOUR] for at in calls.at])
+
+
+def _tallied(tenant: str, start: str, calls: CountedCalls) -> Iterator[tuple[Key, Sums]]:
+    """What calls of a tenant and an hour add to its rows."""
+    for cube in CUBES.values():
+        if cube.dimensions:
+            rows = places_of(cube.keys(calls))
+            for keys, places in rows.items():
+                yield (
+                    Key(cube.name, tenant, "1h", start, keys),
+                    Sums.of(calls, places if len(rows) > 1 else None),
+                )
+    if not calls.steps:
+        return
+    weights = calls.weight or itertools.repeat(1)
+    steps = [(step, weight) for some, weight in zip(calls.steps, weights) for step in some]  # noqa: B905 - one is endless
+    for name, keys_of in STEP_CUBES.items():
+        for keys, places in places_of([keys_of(step) for step, _weight in steps]).items():
+            yield Key(name, tenant, "1h", start, keys), Sums.of_steps([steps[place] for place in places])
+
+
+def with_totals(found: dict[Key, Sums], give_way: Callable[[], object] = lambda: None) -> dict[Key, Sums]:
+    """Rows of tenants, with those of their totals and of all tenants; gives way after a row."""
     totals: dict[Key, Sums] = defaultdict(Sums)
     for key, sums in found.items():
         totals[Key(OF_ALL + key.cube, "", key.grain, key.start, key.keys)].add(sums)
         if key.cube == "error":  # any cube but the total has every call once
-            nothing = ("", "", "")
+            (nothing,) = _NO_KEYS
             totals[Key("total", key.tenant_id, key.grain, key.start, nothing)].add(sums)
             totals[Key(f"{OF_ALL}total", "", key.grain, key.start, nothing)].add(sums)
             totals[Key(TENANTS.name, "", key.grain, key.start, (key.tenant_id, "", ""))].add(sums)
+        give_way()
     return found | totals
 
 

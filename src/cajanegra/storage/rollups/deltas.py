@@ -8,17 +8,20 @@ of them (``folding``).
 from __future__ import annotations
 
 import itertools
+import logging
+import math
 import zlib
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 from sqlalchemy import ColumnElement, Connection, select
 
 from cajanegra.domain.principal import AllTenants, Scope
 from cajanegra.domain.record import CallRecord, StepRecord
 from cajanegra.storage import loading
+from cajanegra.storage.counted import CountedCalls, CountedStep, places_of
 from cajanegra.storage.fitting import fit_text, fitter
 from cajanegra.storage.fitting_columns import Values, json_text, time_text
 from cajanegra.storage.rollups.cubes import KEY
@@ -26,18 +29,20 @@ from cajanegra.storage.sums import (
     ANSWERED,
     MAX_TOKENS,
     TOKEN_TYPES,
-    CountedCall,
-    CountedStep,
     whole_cost,
     whole_tokens,
 )
 from cajanegra.storage.tables import ERROR_RECOVERY, ROLLUP_DELTAS
 
-Counted = tuple[str, CountedCall]
-"""A call, and the tenant on whose behalf it was."""
+logger = logging.getLogger("cajanegra")
+
+Counted = tuple[Values, CountedCalls]
+"""Calls, and for each the tenant on whose behalf it was."""
+OfTenant = tuple[str, CountedCalls]
+"""Calls of one tenant."""
 
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(list[CountedCall])
+_DECODER = msgspec.msgpack.Decoder(tuple[int, CountedCalls])
 _COLUMNS = ("tenant_id", "calls")
 TEXTS = (
     "provider_used", "provider_model", "model_requested", "module", "task", "status", "error_code", "user_id",
@@ -45,11 +50,12 @@ TEXTS = (
 """Columns of ``ai_request_logs`` by which calls are counted."""
 READ = ("id", "tenant_id", "created_at", *TEXTS, "tokens_used", "processing_time_ms", "response_metadata")
 """Columns of which it is made up what is counted of a call."""
+_ANSWERED = frozenset(map(str, ANSWERED))
 _fit_strategy = fitter(ERROR_RECOVERY.c.strategy_name)
 _fit_ms = fitter(ERROR_RECOVERY.c.recovery_time_ms)
 
 
-def counted(columns: Mapping[str, Values], records: Sequence[CallRecord]) -> list[Counted]:
+def counted(columns: Mapping[str, Values], records: Sequence[CallRecord]) -> Counted:
     """What is counted of calls.
 
     Args:
@@ -61,19 +67,19 @@ def counted(columns: Mapping[str, Values], records: Sequence[CallRecord]) -> lis
     return _counted(columns, metadata, steps)
 
 
-def counted_rows(
-    columns: Mapping[str, Values], steps: Mapping[int, Sequence[Mapping[str, Any]]]
-) -> list[Counted]:
+def counted_rows(columns: Mapping[str, Values], steps: Mapping[int, Sequence[Mapping[str, Any]]]) -> Counted:
     """What is counted of calls that are in the database; what nobody has dated is in no hour.
 
     Args:
         columns: of their rows, as the database gives them, with their ids.
         steps: the rows of their recovery steps, by the id of the call.
     """
+    dated = [at is not None for at in columns["created_at"]]
+    columns = {name: [*itertools.compress(values, dated)] for name, values in columns.items()}
     done = [[*map(_step_of_row, steps.get(call, ()))] for call in columns["id"]]
-    times = [time_text(at) or "" for at in columns["created_at"]]
+    times = [*map(time_text, columns["created_at"])]
     metadata = [*map(_object, columns["response_metadata"])]
-    return [one for one in _counted({**columns, "created_at": times}, metadata, done) if one[1].at]
+    return _counted({**columns, "created_at": times}, metadata, done)
 
 
 def replaced(
@@ -90,89 +96,109 @@ def replaced(
         columns: of its row now, but for the time.
         record: the call as it is now.
     """
-    before = counted_rows({name: [value] for name, value in row.items()}, {row["id"]: steps})
-    if not before:
+    tenants, was = counted_rows({name: [value] for name, value in row.items()}, {row["id"]: steps})
+    if not was:
         return []
-    ((tenant, was),) = before
-    was.weight = -1
-    return [(tenant, was), *counted({**columns, "created_at": [was.at]}, [record])]
+    now = counted({**columns, "created_at": was.at}, [record])
+    return [(tenants, msgspec.structs.replace(was, weight=[-1])), now]
+
+
+def of_tenants(calls: Iterable[Counted]) -> Iterator[OfTenant]:
+    """The same calls, those of each tenant together."""
+    parts = [part for part in calls if part[1]]
+    if not parts:
+        return
+    joined = CountedCalls.joined([some for _tenants, some in parts])
+    tenants = [*itertools.chain.from_iterable(tenants for tenants, _some in parts)]
+    for tenant, places in places_of(tenants).items():
+        yield tenant, joined if len(places) == len(joined) else joined.pick(places)
 
 
 def leave(connection: Connection, calls: Iterable[Counted]) -> None:
     """Note calls as yet to be counted."""
-    of: dict[str, list[CountedCall]] = defaultdict(list)
-    for tenant, call in calls:
-        of[tenant].append(call)
+    of = dict(of_tenants(calls))
     if of:
         packed = [_packed(some, connection.dialect.name) for some in of.values()]
         loading.load_columns(connection, ROLLUP_DELTAS.name, _COLUMNS, [[*of], packed])
 
 
-def waiting(connection: Connection, *conditions: ColumnElement[bool]) -> Iterator[Counted]:
+def waiting(connection: Connection, *conditions: ColumnElement[bool]) -> Iterator[OfTenant]:
     """The calls that are yet to be counted."""
     columns = ROLLUP_DELTAS.c
-    return unpacked(connection.execute(select(columns.tenant_id, columns.calls).where(*conditions)))
+    for tenant, packed in connection.execute(select(columns.tenant_id, columns.calls).where(*conditions)):
+        yield tenant, unpacked(packed)
 
 
-def waiting_of(connection: Connection, whose: Scope) -> Iterator[Counted]:
+def waiting_of(connection: Connection, whose: Scope) -> Iterator[OfTenant]:
     """Those of a tenant, or of all."""
     is_all = isinstance(whose, AllTenants)
     return waiting(connection, *([] if is_all else [ROLLUP_DELTAS.c.tenant_id == whose]))
 
 
-def unpacked(rows: Iterable[Any]) -> Iterator[Counted]:
-    """The calls of rows of tenant and packed calls."""
-    return itertools.chain.from_iterable(
-        zip(itertools.repeat(tenant), unpacked_calls(packed)) for tenant, packed in rows
-    )
-
-
-def unpacked_calls(packed: bytes) -> Sequence[CountedCall]:
-    """The calls of one row."""
-    return _DECODER.decode(zlib.decompress(packed))
+def unpacked(packed: bytes) -> CountedCalls:
+    """The calls of one row; none where nobody can read it, so that it does not hold up all others."""
+    try:
+        size, calls = _DECODER.decode(zlib.decompress(packed))
+    except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError):
+        logger.warning("some calls that were to be counted cannot be read: run 'cajanegra rollups rebuild'")
+        return CountedCalls()
+    return _with_each(calls, lambda values: [*values] * size if len(values) == 1 else values)
 
 
 def _counted(
     columns: Mapping[str, Values],
     metadata: Sequence[Mapping[str, Any]],
     steps: Sequence[Sequence[CountedStep]],
-) -> list[Counted]:
-    costs, currencies, first_tokens = zip(*map(_measured, metadata), strict=True)
-    calls = map(
-        CountedCall,
-        columns["created_at"],
-        *(_filled(columns[name]) for name in TEXTS),
-        itertools.repeat(1),
-        [bool(done) and status in ANSWERED for done, status in zip(steps, columns["status"], strict=True)],
-        columns["tokens_used"],
-        costs,
-        currencies,
+) -> Counted:
+    texts = [columns["created_at"], *(_filled(columns[name]) for name in TEXTS)]
+    answered = [*map(_ANSWERED.__contains__, columns["status"])]
+    costs, currencies, first_tokens = _measured(metadata)
+    measures = (
+        _filled(columns["tokens_used"], 0),
         columns["processing_time_ms"],
         first_tokens,
+        costs,
+        currencies,
+        [cost is None and done for cost, done in zip(costs, answered, strict=True)],
+        [bool(some) and done for some, done in zip(steps, answered, strict=True)],
         *(_tokens([known.get(name, 0) for known in metadata]) for name in TOKEN_TYPES),
         steps,
+        [1] * len(answered),
     )
-    return [*zip(_filled(columns["tenant_id"]), calls, strict=True)]
+    return _filled(columns["tenant_id"]), CountedCalls.of(texts, measures)
 
 
-def _filled(values: Values) -> Values:
-    return [value or "" for value in values] if None in values else values
+def _filled(values: Values, nothing: Any = "") -> Values:
+    return [value or nothing for value in values] if None in values else values
 
 
 def _object(metadata: Any) -> Mapping[str, Any]:
     return metadata if type(metadata) is dict or isinstance(metadata, Mapping) else {}
 
 
-def _measured(metadata: Mapping[str, Any]) -> tuple[int | None, str, float | None]:
-    """Cost, its currency, and the time until the first token."""
-    cost = whole_cost(metadata.get("cost"))
-    first = metadata.get("ttft_ms")
-    if type(first) not in (int, float) or first != first or first in (float("inf"), float("-inf")):  # noqa: PLR0124
-        first = None
-    return cost, "" if cost is None else _currency(metadata.get("cost_currency")), first
+def _measured(metadata: Sequence[Mapping[str, Any]]) -> tuple[Values, Values, Values]:
+    """Costs, their currencies, and the times until the first token."""
+    costs: Values = [known.get("cost") for known in metadata]
+    currencies: Values = [""] * len(costs)
+    if any(cost is not None for cost in costs):
+        costs = [*map(whole_cost, costs)]
+        currencies = [
+            "" if cost is None else _currency(known.get("cost_currency"))
+            for cost, known in zip(costs, metadata, strict=True)
+        ]
+    first_tokens: Values = [known.get("ttft_ms") for known in metadata]
+    if any(first is not None for first in first_tokens):
+        first_tokens = [*map(_time, first_tokens)]
+    return costs, currencies, first_tokens
+
+
+def _time(ms: Any) -> float | None:
+    return ms if type(ms) in (int, float) and math.isfinite(ms) else None
 
 
 def _tokens(values: Values) -> Values:
+    if not any(values):
+        return [0] * len(values)
     if {*map(type, values)} == {int} and min(values) >= 0 and max(values) <= MAX_TOKENS:
         return values
     return [*map(whole_tokens, values)]
@@ -221,7 +247,13 @@ def _currency(name: Any) -> str:
     return name if isinstance(name, str) else json_text(name) or "unknown"
 
 
-def _packed(calls: Sequence[CountedCall], dialect: str) -> Any:
-    """Calls as they are stored: a fifth of their size, which is quicker to write."""
-    packed = zlib.compress(_ENCODER.encode(calls), 1)
+def _packed(calls: CountedCalls, dialect: str) -> Any:
+    """Calls as they are stored: of a column in which all are alike one, and compressed, which is quicker."""
+    alike = _with_each(calls, lambda values: values[:1] if values.count(values[0]) == len(values) else values)
+    packed = zlib.compress(_ENCODER.encode((len(calls), alike)), 1)
     return f"\\x{packed.hex()}" if dialect == "postgresql" else packed
+
+
+def _with_each(calls: CountedCalls, change: Callable[[Values], Values]) -> CountedCalls:
+    """The calls with each column changed in which there is something."""
+    return CountedCalls(*(change(values) if values else values for values in astuple(calls)))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from sqlalchemy import Connection, delete, func, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from cajanegra.ports import GiveWay
+from cajanegra.storage.counted import CountedCalls
 from cajanegra.storage.database import Database, storage_error
 from cajanegra.storage.fitting import fit_time
 from cajanegra.storage.rollups import state, table
@@ -25,11 +27,12 @@ from cajanegra.storage.rollups.cubes import (
     Key,
     coarser,
     floor,
-    hour_text,
+    gather,
     tally,
     text_of,
+    with_totals,
 )
-from cajanegra.storage.rollups.deltas import Counted, unpacked_calls
+from cajanegra.storage.rollups.deltas import unpacked
 from cajanegra.storage.sums import Sums
 from cajanegra.storage.tables import ROLLUP_DELTAS, ROLLUPS
 
@@ -41,7 +44,7 @@ SHARE = 0.1
 """Of a writer's time that counting may take; what waits meanwhile is read with the rest."""
 MOST_BYTES = 800_000
 """Of what waits, that are counted in one transaction: some 40,000 calls."""
-_AT_ONCE = 200
+_AT_ONCE = 1000
 """Calls of which rows are made before others have their turn."""
 _MOST_ROWS = 4_000
 _LONGEST = 1.0
@@ -176,26 +179,30 @@ def _oldest(connection: Connection) -> Sequence[Any]:
 
 def _tallied(waiting: Sequence[Any], give_way: Callable[[], object]) -> dict[str, dict[Key, Sums]]:
     """By hour, what is to be counted."""
-    hours: dict[str, list[Counted]] = defaultdict(list)
-    found: dict[str, dict[Key, Sums]] = defaultdict(dict)
-
-    def count(hour: str) -> None:
-        rows = found[hour]
-        for key, sums in tally(hours.pop(hour), give_way).items():
-            rows.setdefault(key, Sums()).add(sums)
-            give_way()
-
+    found: dict[Key, Sums] = {}
     # By tenant: the fewer of them there are at once, the fewer rows there are to add up.
-    for one in sorted(waiting, key=lambda row: str(row.tenant_id)):
-        for call in unpacked_calls(one.calls):
-            hour = hour_text(call.at)
-            hours[hour].append((one.tenant_id, call))
-            if len(hours[hour]) >= _AT_ONCE:
-                count(hour)
+    ordered = sorted(waiting, key=lambda row: str(row.tenant_id))
+    for tenant, rows in itertools.groupby(ordered, key=lambda row: row.tenant_id):
+        for some in _joined([row.calls for row in rows], give_way):
+            gather(found, tally([(tenant, some)], give_way).items())
+    hours: dict[str, dict[Key, Sums]] = defaultdict(dict)
+    for key, sums in with_totals(found, give_way).items():
+        hours[key.start][key] = sums
+    return hours
+
+
+def _joined(packed: Sequence[bytes], give_way: Callable[[], object]) -> Iterator[CountedCalls]:
+    """The calls of rows, so many at once that they are counted together without holding others up."""
+    parts: list[CountedCalls] = []
+    for one in packed:
+        if some := unpacked(one):
+            parts.append(some)
         give_way()
-    for hour in [*hours]:
-        count(hour)
-    return found
+        if sum(map(len, parts)) >= _AT_ONCE:
+            yield CountedCalls.joined(parts)
+            parts = []
+    if parts:
+        yield CountedCalls.joined(parts)
 
 
 def _take(connection: Connection, ids: Sequence[int]) -> bool:

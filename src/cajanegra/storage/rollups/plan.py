@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, func, or_, select, union, unio
 
 from cajanegra.domain.principal import AllTenants, Scope
 from cajanegra.storage import loading
+from cajanegra.storage.counted import CountedCalls
 from cajanegra.storage.fitting import fit_identity
 from cajanegra.storage.rollups import deltas, table
 from cajanegra.storage.rollups.cubes import (
@@ -24,7 +25,7 @@ from cajanegra.storage.rollups.cubes import (
 )
 from cajanegra.storage.rollups.questions import FILTERS, Answer, Group, Question
 from cajanegra.storage.rollups.windows import Window, whose
-from cajanegra.storage.sums import CountedCall, Sums
+from cajanegra.storage.sums import Sums
 from cajanegra.storage.tables import REQUEST_LOGS, ROLLUPS
 
 _LOGS, _ROLLUPS = REQUEST_LOGS.c, ROLLUPS.c
@@ -34,14 +35,16 @@ TENANTS_NAMED = 1_000
 """Tenants that are looked up one by one; of more, all rows of a cube are read."""
 _OTHER_PARAMETERS = 30
 """Of one span, with room to spare."""
-_OF_CALLS: Mapping[Dimension, Callable[[CountedCall], str]] = {
-    "provider": lambda call: call.provider,
-    "model": lambda call: call.model or call.model_requested,
-    "module": lambda call: call.module,
-    "task": lambda call: call.task,
-    "status": lambda call: call.status,
-    "error_code": lambda call: call.error_code,
-    "user": lambda call: call.user,
+_OF_CALLS: Mapping[Dimension, Callable[[CountedCalls], Sequence[str]]] = {
+    "provider": lambda calls: calls.provider,
+    "model": lambda calls: [
+        one or other for one, other in zip(calls.model, calls.model_requested, strict=True)
+    ],
+    "module": lambda calls: calls.module,
+    "task": lambda calls: calls.task,
+    "status": lambda calls: calls.status,
+    "error_code": lambda calls: calls.error_code,
+    "user": lambda calls: calls.user,
 }
 
 
@@ -112,20 +115,22 @@ class Plan:
                 known.add(table.sums_of(values))
         return True
 
-    def add_waiting(self, waiting: Iterable[deltas.Counted], found: Answer) -> None:
+    def add_waiting(self, waiting: Iterable[deltas.OfTenant], found: Answer) -> None:
         """Add what is yet to be counted."""
-        matches, values = self._matches(), self._asked.values
-        groups: dict[Group, list[CountedCall]] = defaultdict(list)
-        for tenant, call in waiting:
-            if not self._window.has(call.at) or not matches(call):
-                continue
-            names = [tenant if name == "tenant" else _OF_CALLS[name](call) for name in self._asked.by]
-            if values is not None and names[0] not in values:
-                continue
-            start = datetime.fromisoformat(hour_text(call.at))
-            groups[*self._bucket(start), *names].append(call)
-        for group, calls in groups.items():
-            found.groups.setdefault(group, Sums()).add(Sums.of(calls))
+        asked = self._asked
+        for tenant, calls in waiting:
+            columns = [
+                [tenant] * len(calls) if name == "tenant" else _OF_CALLS[name](calls) for name in asked.by
+            ]
+            chosen = self._matching(calls)
+            if asked.values is not None:
+                chosen = [place for place in chosen if columns[0][place] in asked.values]
+            groups: dict[Group, list[int]] = defaultdict(list)
+            for place in chosen:
+                start = datetime.fromisoformat(hour_text(calls.at[place])) if asked.bucket else _EPOCH
+                groups[*self._bucket(start), *(values[place] for values in columns)].append(place)
+            for group, places in groups.items():
+                found.groups.setdefault(group, Sums()).add(Sums.of(calls, places))
 
     @property
     def _is_of_each_tenant(self) -> bool:
@@ -182,21 +187,19 @@ class Plan:
             return ()
         return (int((start - _EPOCH).total_seconds()) // self._asked.bucket,)
 
-    def _matches(self) -> Callable[[CountedCall], bool]:
+    def _matching(self, calls: CountedCalls) -> Sequence[int]:
+        """Where the calls are that are asked for."""
         where = self._asked.where
-        equal = [
-            (_OF_CALLS[name], _stored(name, value))
-            for attribute, name in FILTERS.items()
-            if name != "model" and (value := getattr(where, attribute)) is not None
-        ]
-        model = where.model
-
-        def matches(call: CountedCall) -> bool:
-            return all(of(call) == value for of, value in equal) and (
-                model is None or model in (call.model, call.model_requested)
-            )
-
-        return matches
+        found = self._window.places(calls.at)
+        for attribute, name in FILTERS.items():
+            value = getattr(where, attribute)
+            if value is not None and name != "model":
+                values, value = _OF_CALLS[name](calls), _stored(name, value)
+                found = [place for place in found if values[place] == value]
+        if where.model is not None:
+            of = calls.model, calls.model_requested
+            found = [place for place in found if where.model in (of[0][place], of[1][place])]
+        return found
 
 
 def _named(connection: Connection, spans: Sequence[ColumnElement[bool]]) -> list[ColumnElement[bool]]:

@@ -25,8 +25,9 @@ from cajanegra.storage.rollups.cubes import (
     gather,
     tally,
     text_of,
+    with_totals,
 )
-from cajanegra.storage.rollups.deltas import READ, counted_rows, waiting
+from cajanegra.storage.rollups.deltas import READ, counted_rows, of_tenants, waiting
 from cajanegra.storage.rollups.folding import busiest, coarse, count_waiting
 from cajanegra.storage.sums import Sums, details_of
 from cajanegra.storage.tables import REQUEST_LOGS, ROLLUPS
@@ -141,7 +142,7 @@ def differences(db: Database, *, since: datetime | None = None, most: int = 100)
         begin = floor(max(times), "1h")
         for least in (known.complete_since, known.rows_since):
             begin = max(begin, begin if least is None else ceil(least, "1h"))
-        late = tally(waiting(connection))
+        late = with_totals(tally(waiting(connection)))
         for hour in _hours(begin, max(filter(None, (last, newest)), default=begin) + _HOUR):
             found += _differences(connection, hour, late)
             if len(found) >= most:
@@ -198,8 +199,9 @@ def _of_hour(connection: Connection, hour: datetime) -> dict[Key, Sums]:
     found: dict[Key, Sums] = {}
     for calls in connection.execute(query.execution_options(yield_per=_AT_ONCE)).partitions():
         columns = dict(zip(READ, zip(*calls, strict=True), strict=True))
-        gather(found, tally(counted_rows(columns, steps_of(connection, columns["id"]))).items())
-    return found
+        counted = counted_rows(columns, steps_of(connection, columns["id"]))
+        gather(found, tally(of_tenants([counted])).items())
+    return with_totals(found)
 
 
 def _kept(rows: dict[Key, Sums]) -> dict[Key, Sums]:

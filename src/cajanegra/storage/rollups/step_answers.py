@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, String, cast, func, select, tu
 
 from cajanegra.domain import sketch
 from cajanegra.domain.principal import AllTenants, Scope
+from cajanegra.storage.counted import CountedStep
 from cajanegra.storage.database import Database
 from cajanegra.storage.filters import CallFilter
 from cajanegra.storage.rollups import deltas, rows, state, table
@@ -24,7 +25,7 @@ from cajanegra.storage.rollups.questions import Answer, Coverage, Group
 from cajanegra.storage.rollups.step_rows import StepDimension, of_steps
 from cajanegra.storage.rollups.windows import Window, whose
 from cajanegra.storage.step_figures import sums_of_steps
-from cajanegra.storage.sums import CountedCall, CountedStep, Sums
+from cajanegra.storage.sums import Sums
 from cajanegra.storage.tables import ROLLUPS
 
 Groups = dict[Group, Sums]
@@ -84,7 +85,7 @@ def answer_steps(
         found, others = _largest(_of_rows(connection, conditions, by), limit)
         return Answer(found, others, Coverage("rows", since))
     waiting = [*deltas.waiting_of(connection, tenant)]
-    window = Window(where, known).in_detail(connection, tenant, waiting)
+    window = Window(where, known).in_detail(connection, tenant)
     cube = _Cube(by, tenant, window)
     parts, coverage = rows.beside(connection, where, window, MOST_ROWS)
     found, others = _of_waiting(waiting, window, by), Sums()
@@ -159,13 +160,14 @@ class _Cube:
         return tuple_(*_KEYS).in_(keys)
 
 
-def _of_waiting(waiting: Iterable[deltas.Counted], window: Window, by: Sequence[StepDimension]) -> Groups:
+def _of_waiting(waiting: Iterable[deltas.OfTenant], window: Window, by: Sequence[StepDimension]) -> Groups:
     """What is yet to be counted."""
-    found: dict[Group, list[tuple[CountedStep, CountedCall]]] = defaultdict(list)
-    for _tenant, call in waiting:
-        if call.steps and window.has(call.at):
-            for step in call.steps:
-                found[tuple(getattr(step, name) for name in by)].append((step, call))
+    found: dict[Group, list[tuple[CountedStep, int]]] = defaultdict(list)
+    for _tenant, calls in waiting:
+        for place in window.places(calls.at) if calls.steps else ():
+            weight = calls.weight[place] if calls.weight else 1
+            for step in calls.steps[place]:
+                found[tuple(getattr(step, name) for name in by)].append((step, weight))
     return {group: Sums.of_steps(steps) for group, steps in found.items()}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, func, select
@@ -10,8 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select
 from cajanegra.domain.principal import ALL_TENANTS, AllTenants, Scope
 from cajanegra.storage.filters import CallFilter
 from cajanegra.storage.fitting import fit_identity, fit_time
-from cajanegra.storage.rollups.cubes import GRAINS, OF_ALL, Grain, ceil, floor, hour_text
-from cajanegra.storage.rollups.deltas import Counted
+from cajanegra.storage.rollups.cubes import GRAINS, OF_ALL, Grain, ceil, floor
 from cajanegra.storage.rollups.state import State
 from cajanegra.storage.tables import REQUEST_LOGS, ROLLUPS
 
@@ -55,13 +54,12 @@ class Window:
         self._end = None if self._until is None else floor(self._until, "1h")
         self.spans = [*_spans(self._begin, self._end, known.sealed_until, grains)]
 
-    def in_detail(self, connection: Connection, whose: Scope, waiting: Iterable[Counted]) -> Window:
+    def in_detail(self, connection: Connection, whose: Scope) -> Window:
         """The same without the hours of which not everything was counted that is counted now.
 
         Args:
             connection: reads the database.
             whose: calls.
-            waiting: what is yet to be counted of them.
         """
         is_all = isinstance(whose, AllTenants)
         cube, tenant = (f"{OF_ALL}total", "") if is_all else ("total", str(whose))
@@ -71,21 +69,17 @@ class Window:
         last = connection.execute(
             select(func.max(_ROLLUPS.start)).where(lacking, self._within(("1h", self._begin, self._end)))
         ).scalar()
-        late = [call.at for _tenant, call in waiting if call.input is None and self.has(call.at)]
-        hours = [*([] if last is None else [last]), *map(datetime.fromisoformat, map(hour_text, late))]
-        if not hours:
-            return self
-        return Window(self._where, self._known, self._grains, max(hours) + GRAINS["1h"])
+        return self if last is None else Window(self._where, self._known, self._grains, last + GRAINS["1h"])
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Which rows of rollups are about it: the condition of each span."""
         return [self._within(span) for span in self.spans]
 
-    def has(self, at: str) -> bool:
-        """Whether the rollups tell of a call of this time."""
+    def places(self, times: Sequence[str]) -> Sequence[int]:
+        """Which of these times of calls the rollups tell of."""
         begin = "" if self._begin is None else self._begin.isoformat(" ")
         end = "9" if self._end is None else self._end.isoformat(" ")
-        return begin <= at < end
+        return [place for place, at in enumerate(times) if begin <= at < end]
 
     def rows(self) -> list[list[ColumnElement[bool]]]:
         """Which rows of calls have to be read: the conditions of each part."""
