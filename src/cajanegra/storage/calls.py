@@ -20,7 +20,8 @@ from cajanegra.storage.counted import CountedCalls
 from cajanegra.storage.fitting import fit_identity, fit_time, stored_request_id
 from cajanegra.storage.fitting_columns import Values
 from cajanegra.storage.met import Met, met_before
-from cajanegra.storage.rollups.deltas import Counted, counted, replaced
+from cajanegra.storage.rollups import deltas
+from cajanegra.storage.rollups.deltas import Counted
 from cajanegra.storage.rows import (
     CALL_COLUMNS,
     GIVEN_ID,
@@ -59,11 +60,12 @@ class CallRows:
             columns,
             loading.prepare(dialect, REQUEST_LOGS.name, CALL_COLUMNS, list(columns.values())),
             _fuller(calls, columns),
-            counted(columns, calls),
+            deltas.counted(columns, calls),
         )
 
 
-NO_CALLS = CallRows((), {}, loading.Load(0), (), ((), CountedCalls()))
+NOTHING = loading.Load(0)
+NO_CALLS = CallRows((), {}, NOTHING, (), ((), CountedCalls()))
 
 
 class RepeatedError(Exception):
@@ -95,14 +97,14 @@ class Written:
         fuller: those that are new, or whose end has been put right, and to which rows of other tables belong.
         replaced: by id, the failures that were counted for a call whose end has been put right.
         is_partitioned: whether the table is.
-        counted: what is counted of the calls, those taken out included that are not what they were.
+        to_count: what is counted of the calls, those taken out included that are not what they were.
     """
 
     is_partitioned: bool = False
     new: int = 0
     fuller: list[WrittenCall] = field(default_factory=list)
     replaced: dict[int, list[Met]] = field(default_factory=dict)
-    counted: list[Counted] = field(default_factory=list)
+    to_count: loading.Load = NOTHING
 
 
 class _Known(NamedTuple):
@@ -135,6 +137,7 @@ def insert_new(connection: Connection, parts: Iterable[CallRows], now: datetime)
     written = Written()
     fuller: list[WrittenCall] = []
     names: list[Values] = []
+    counted: list[Counted] = []
 
     def loads() -> Iterator[loading.Load]:
         for part in parts:
@@ -142,8 +145,10 @@ def insert_new(connection: Connection, parts: Iterable[CallRows], now: datetime)
                 written.new += len(part.calls)
                 fuller.extend(part.fuller)
                 names.append(part.columns["request_id"])
-                written.counted.append(part.counted)
+                counted.append(part.counted)
                 yield part.load
+        # The database still has some of the rows before it.
+        written.to_count = deltas.prepare(counted, connection.dialect.name)
 
     try:
         inserted = _load(connection, loads())
@@ -174,6 +179,7 @@ def insert_unknown(connection: Connection, parts: Sequence[CallRows], now: datet
         recent.claim(connection, (name for part in parts for name in part.columns["request_id"]), now)
     decided = _decide(connection, parts, now if is_partitioned else None)
     written = Written(is_partitioned, len(decided.new))
+    found: list[Counted] = []
     if decided.new:
         renamed = sorted(decided.new.items())  # in one order, so that two writers do not wait for each other
         columns = call_columns([record for _name, record in renamed], now)
@@ -191,14 +197,15 @@ def insert_unknown(connection: Connection, parts: Sequence[CallRows], now: datet
             if not loading.is_duplicate(error):
                 raise
             raise StorageError("the same call was written by somebody else at the same time") from None
-        written.counted.append(counted(columns, [record for _name, record in renamed]))
+        found.append(deltas.counted(columns, [record for _name, record in renamed]))
         fuller = _fuller([record for _name, record in renamed], columns)
         written.fuller += _with_ids(connection, fuller, written)
     for call_id, record in sorted(decided.better.items(), key=lambda better: better[0]):
         written.replaced[call_id], changed = _put_right(connection, call_id, record, now)
-        written.counted += changed
+        found += changed
         if _is_fuller(record):
             written.fuller.append(WrittenCall(record, call_id, record.request_id, ""))
+    written.to_count = deltas.prepare(found, connection.dialect.name)
     return written
 
 
@@ -396,7 +403,7 @@ def _put_right(
     columns = call_columns([record], now)
     values = {name: column[0] for name, column in columns.items() if name not in _KEPT}
     loading.overwrite(connection, REQUEST_LOGS.name, values, call_id)
-    return before, replaced(call, done, columns, record)
+    return before, deltas.replaced(call, done, columns, record)
 
 
 def _chunks(names: Sequence[str]) -> Iterable[Sequence[str]]:

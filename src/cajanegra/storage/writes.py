@@ -186,7 +186,7 @@ class Store:
         """What belongs to the calls, or comes beside them."""
         _write_parts(connection, written.fuller, now)
         if self._has_rollups:
-            deltas.leave(connection, written.counted)
+            deltas.leave(connection, written.to_count)
         contents = [record for part in parts for record in part.batch.contents]
         feedback = [record for part in parts for record in part.batch.feedback]
         early: list[FeedbackRecord | ContentRecord] = []

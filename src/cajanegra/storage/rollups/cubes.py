@@ -10,7 +10,7 @@ import functools
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -179,14 +179,17 @@ def _hours_of(calls: CountedCalls) -> Mapping[str, Sequence[int]]:
 
 def _tallied(tenant: str, start: str, calls: CountedCalls) -> Iterator[tuple[Key, Sums]]:
     """What calls of a tenant and an hour add to its rows."""
+    whole: Sums | None = None
     for cube in CUBES.values():
         if cube.dimensions:
             rows = places_of(cube.keys(calls))
             for keys, places in rows.items():
-                yield (
-                    Key(cube.name, tenant, "1h", start, keys),
-                    Sums.of(calls, places if len(rows) > 1 else None),
-                )
+                if len(rows) > 1:
+                    sums = Sums.of(calls, places)
+                else:
+                    whole = whole or Sums.of(calls)
+                    sums = replace(whole, statuses={**whole.statuses}, costs={**whole.costs})
+                yield Key(cube.name, tenant, "1h", start, keys), sums
     if not calls.steps:
         return
     weights = calls.weight or itertools.repeat(1)

@@ -114,12 +114,17 @@ def of_tenants(calls: Iterable[Counted]) -> Iterator[OfTenant]:
         yield tenant, joined if len(places) == len(joined) else joined.pick(places)
 
 
-def leave(connection: Connection, calls: Iterable[Counted]) -> None:
-    """Note calls as yet to be counted."""
+def prepare(calls: Iterable[Counted], dialect: str) -> loading.Load:
+    """Do what can be done without the database to note calls as yet to be counted."""
     of = dict(of_tenants(calls))
-    if of:
-        packed = [_packed(some, connection.dialect.name) for some in of.values()]
-        loading.load_columns(connection, ROLLUP_DELTAS.name, _COLUMNS, [[*of], packed])
+    packed = [_packed(some, dialect) for some in of.values()]
+    return loading.prepare(dialect, ROLLUP_DELTAS.name, _COLUMNS, [[*of], packed])
+
+
+def leave(connection: Connection, calls: loading.Load) -> None:
+    """Note calls as yet to be counted."""
+    if calls.rows:
+        loading.load(connection, ROLLUP_DELTAS.name, _COLUMNS, [calls])
 
 
 def waiting(connection: Connection, *conditions: ColumnElement[bool]) -> Iterator[OfTenant]:
