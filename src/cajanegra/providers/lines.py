@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class Lines:
@@ -30,8 +30,7 @@ class Lines:
         return lines
 
 
-@dataclass(frozen=True, slots=True)
-class ServerEvent:
+class ServerEvent(NamedTuple):
     """One server-sent event: its name (``message`` unless it has one) and its data."""
 
     name: str

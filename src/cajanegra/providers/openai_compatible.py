@@ -14,7 +14,7 @@ from cajanegra.ports import FailureReader
 from cajanegra.providers import passing_on
 from cajanegra.providers.answers import Outcome
 from cajanegra.providers.attempt import Attempt
-from cajanegra.providers.chat_chunks import ChatChunks, first_choice
+from cajanegra.providers.chat_chunks import ChatChunks, first_choice, text_of
 from cajanegra.providers.lines import ServerEvent, ServerEvents
 from cajanegra.providers.transport import StreamedResponse, Transport
 from cajanegra.providers.wire import joined
@@ -111,7 +111,7 @@ class OpenAICompatible:
                 while not done:
                     piece = await response.piece()
                     events = decoder.feed(piece) if piece else decoder.close()
-                    done = any(event.data == _DONE for event in events)
+                    done = _DONE in [event.data for event in events]
                     for chunk in _chunks(state, events, response.headers):
                         yield chunk
                     if not piece:
@@ -180,6 +180,8 @@ def _take(state: ChatChunks, event: ServerEvent, headers: Mapping[str, str]) -> 
     Raises:
         ProviderError: the event reports an error, is malformed, or ends an answer that is none.
     """
+    if event.name == "message" and (text := text_of(event.data)) is not None:
+        return state.take_text(text, event.data)
     data = state.attempt.decoded(event.data, "a chunk of the stream")
     if event.name == "error" or data.get("error") or data.get("object") == "error":
         raise state.attempt.reported(data, headers)
