@@ -83,19 +83,19 @@ class ChatChunks:
         wanted = self.attempt.request.parameters.get("n")
         return self.has_ended and (not isinstance(wanted, int) or len(self._others) + 1 >= wanted)
 
-    def take_text(self, chunk: Text, event: bytes) -> Chunk | None:
-        """As ``take``, of a chunk that brings nothing else."""
-        text = chunk.choices[0].delta.content
+    def take_texts(self, chunks: Sequence[tuple[Text, bytes]]) -> Chunk | None:
+        """As ``take``, of chunks that bring nothing else, with their events: at least one, all together."""
+        text = "".join([chunk.choices[0].delta.content for chunk, _event in chunks])
         said = self.delivery.take(text)
         wire = b""
         if self.attempt.request.raw:
-            self._held.append(event_of(event))
+            self._held += [event_of(event) for _chunk, event in chunks]
             if said or self.finish_reason:
                 wire = b"".join(self._held)
                 self._held.clear()
         if text and not said and not wire:
             return _ALIVE
-        return self._chunk(said, None, chunk.model, None, (), wire, repaired=False)
+        return self._chunk(said, None, chunks[0][0].model, None, (), wire, repaired=False)
 
     def take(self, data: Mapping[str, Any], event: bytes | None = None) -> Chunk | None:
         """The piece for the consumer, if a chunk has something for it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 
@@ -10,6 +11,11 @@ class Lines:
 
     def __init__(self) -> None:
         self._rest = bytearray()
+
+    @property
+    def is_between(self) -> bool:
+        """Whether no line has begun and not ended."""
+        return not self._rest
 
     def feed(self, piece: bytes) -> list[bytes]:
         """Take bytes and return the lines that they complete, without their ends."""
@@ -37,6 +43,10 @@ class ServerEvent(NamedTuple):
     data: bytes
 
 
+_BEGIN, _END = b"data: ", b"\n\n"
+"""Of an event, as nearly all servers write it."""
+
+
 class ServerEvents:
     """Bytes in, server-sent events out. An event that the body's end cuts short still counts."""
 
@@ -47,6 +57,8 @@ class ServerEvents:
 
     def feed(self, piece: bytes) -> list[ServerEvent]:
         """Take bytes and return the events that they complete."""
+        if self._lines.is_between and not self._data and not self._name and (events := _whole(piece)):
+            return events
         return self._take(self._lines.feed(piece))
 
     def close(self) -> list[ServerEvent]:
@@ -65,3 +77,14 @@ class ServerEvents:
                     events.append(ServerEvent(self._name or "message", b"\n".join(self._data)))
                 self._name, self._data = "", []
         return events
+
+
+def _whole(piece: bytes) -> list[ServerEvent]:
+    """The events of bytes that are whole ones of one line of data each, as most are; else none."""
+    if not piece.endswith(_END) or b"\r" in piece:
+        return []
+    parts = piece[: -len(_END)].split(_END)
+    has_other_lines = piece.count(b"\n") > len(_END) * len(parts)
+    if has_other_lines or not all(map(bytes.startswith, parts, itertools.repeat(_BEGIN))):
+        return []
+    return [ServerEvent("message", part[len(_BEGIN) :]) for part in parts]

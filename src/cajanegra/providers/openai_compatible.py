@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -152,26 +153,43 @@ def _chunks(state: ChatChunks, events: Sequence[ServerEvent], headers: Mapping[s
     Raises:
         ProviderError: as ``_take``, after what came before.
     """
+    taken = (chunk for chunk in _taken(state, events, headers) if chunk is not None)
+    if not state.attempt.request.raw:
+        yield from taken
+        return
     together: list[Chunk] = []
     failed = None
-    for event in events:
-        if event.data == _DONE:
-            break
-        try:
-            chunk = _take(state, event, headers)
-        except ProviderError as error:
-            failed = error
-            break
-        if chunk is None:
-            continue
-        if state.attempt.request.raw:
-            together.append(chunk)
-        else:
-            yield chunk
+    try:
+        together.extend(taken)  # what came before a failure is in it
+    except ProviderError as error:
+        failed = error
     if together:
         yield joined(together)
     if failed is not None:
         raise failed
+
+
+def _taken(
+    state: ChatChunks, events: Iterable[ServerEvent], headers: Mapping[str, str]
+) -> Iterator[Chunk | None]:
+    """What is taken of events; texts that are passed on are taken together.
+
+    Raises:
+        ProviderError: as ``_take``.
+    """
+    before_end = itertools.takewhile(lambda event: event.data != _DONE, events)
+    each = ((text_of(event.data) if event.name == "message" else None, event) for event in before_end)
+    for is_text, some in itertools.groupby(each, key=lambda one: one[0] is not None):
+        if not is_text:
+            for _none, event in some:
+                yield _take(state, event, headers)
+            continue
+        texts = [(text, event.data) for text, event in some if text is not None]
+        if state.attempt.request.raw:
+            yield state.take_texts(texts)
+        else:
+            for one in texts:
+                yield state.take_texts([one])
 
 
 def _take(state: ChatChunks, event: ServerEvent, headers: Mapping[str, str]) -> Chunk | None:
@@ -180,8 +198,6 @@ def _take(state: ChatChunks, event: ServerEvent, headers: Mapping[str, str]) -> 
     Raises:
         ProviderError: the event reports an error, is malformed, or ends an answer that is none.
     """
-    if event.name == "message" and (text := text_of(event.data)) is not None:
-        return state.take_text(text, event.data)
     data = state.attempt.decoded(event.data, "a chunk of the stream")
     if event.name == "error" or data.get("error") or data.get("object") == "error":
         raise state.attempt.reported(data, headers)

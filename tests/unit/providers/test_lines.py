@@ -31,6 +31,19 @@ def test_events_are_the_same_however_the_body_is_cut(data: list[str], where: lis
     assert found == [ServerEvent("message", item.encode()) for item in data]
 
 
+@given(
+    st.lists(st.sampled_from(["data: ", "data:", "x", "\n", "\n\n", "\r\n", "\r", "event: e", ": c"])), cuts
+)
+def test_any_body_has_the_same_events_in_large_pieces_as_byte_by_byte(
+    parts: list[str], where: list[int]
+) -> None:
+    body = "".join(parts).encode()
+    large, small = ServerEvents(), ServerEvents()
+    found = [event for piece in pieces(body, where) for event in large.feed(piece)] + large.close()
+    each = [event for byte in body for event in small.feed(bytes([byte]))] + small.close()
+    assert found == each
+
+
 @given(st.lists(st.binary(max_size=40), max_size=8))
 def test_arbitrary_bytes_are_taken(garbage: list[bytes]) -> None:
     events = ServerEvents()
