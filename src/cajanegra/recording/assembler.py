@@ -152,7 +152,7 @@ class Assembler:
         return ()
 
     def _too_early(self, event: Step | Finish, position: int) -> Sequence[Record]:
-        """The segment in which the call began is gone, and where it was noted again is to come."""
+        """Keep an event of a call that was noted again behind it, since the segment it began in is gone."""
         if len(self._early) < self._max_open:
             self._early.setdefault(event.call, []).append((position, event))
         return ()

@@ -64,8 +64,8 @@ class CallRows:
         )
 
 
-NOTHING = loading.Load(0)
-NO_CALLS = CallRows((), {}, NOTHING, (), ((), CountedCalls()))
+NO_ROWS = loading.Load(0)
+NO_CALLS = CallRows((), {}, NO_ROWS, (), ((), CountedCalls()))
 
 
 class RepeatedError(Exception):
@@ -104,7 +104,7 @@ class Written:
     new: int = 0
     fuller: list[WrittenCall] = field(default_factory=list)
     replaced: dict[int, list[Met]] = field(default_factory=dict)
-    to_count: loading.Load = NOTHING
+    to_count: loading.Load = NO_ROWS
 
 
 class _Known(NamedTuple):

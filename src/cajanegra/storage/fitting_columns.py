@@ -141,7 +141,7 @@ def fit_seconds(
 
 
 def _seconds_texts(values: Sequence[float]) -> list[str]:
-    """Seconds since the Unix epoch as both databases read a time, to the microsecond."""
+    """Seconds since the Unix epoch as both databases read a time; halves of a microsecond are rounded up."""
     if not values:
         return []
     # All of them as one JSON array takes an eighth of the time that ``isoformat`` takes for each.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ class Load:
 
 _NULL = r"\N"
 _SPECIAL = b"\\\t\n\r"
+_SPECIAL_TEXT = re.compile(r"[\\\t\n\r]")
 _MAX_ROWS = 1_000
 """Rows at most in one statement for SQLite, which is run to its end without the interpreter's lock."""
 MAX_PARAMETERS = 32_766 if sqlite3.sqlite_version_info >= (3, 32) else 999
@@ -160,7 +162,10 @@ def _lines(columns: Sequence[Sequence[str]]) -> bytes:
 
 
 def _escaped(values: Sequence[Any]) -> Sequence[str]:
-    return [_NULL if value is None else _escape(str(value)) for value in values]
+    texts = ["" if value is None else str(value) for value in values]
+    if _SPECIAL_TEXT.search("".join(texts)):
+        texts = [*map(_escape, texts)]
+    return [_NULL if value is None else text for value, text in zip(values, texts, strict=True)]
 
 
 def _escape(text: str) -> str:

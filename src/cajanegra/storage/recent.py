@@ -34,11 +34,11 @@ def key_of(request_id: str) -> int:
     Most of them are of its hash. An id that begins as a hexadecimal number leads with its first 22 bits: then
     ids in the order of their times, such as UUIDv7, are noted in the same few pages of the index.
     """
-    spread = int.from_bytes(blake2b(request_id.encode(), digest_size=8).digest())
+    spread = int.from_bytes(blake2b(request_id.encode(), digest_size=8).digest(), signed=True)
     try:
         lead = int(request_id[:_LEADING], 16) >> 2 & _LEAD
     except ValueError:
-        lead = spread >> _SPREAD
+        return spread
     return (lead << _SPREAD | spread & ((1 << _SPREAD) - 1)) - (1 << 63)
 
 

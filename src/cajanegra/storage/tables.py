@@ -459,7 +459,7 @@ class RecentCall(Base):
     __table_args__ = (Index("cajanegra_recent_calls_created", "created_at"),)
 
     key: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    """64 bits of a hash of the request id."""
+    """See ``recent.key_of``."""
     created_at: Mapped[datetime] = mapped_column(DateTime)
 
 

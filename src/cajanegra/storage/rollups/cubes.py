@@ -38,7 +38,7 @@ OF_ALL = "all_"
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - as the tables have it: UTC without a zone
 _HOUR = len("2026-11-24 12")
-_NO_KEYS = [("", "", "")]
+_NO_KEYS = ("", "", "")
 
 
 Keys = tuple[str, str, str]
@@ -51,13 +51,13 @@ class Cube:
     Attributes:
         name: in the table.
         dimensions: what it can be asked for.
-        keys: the keys of each of the calls.
+        keys: the keys of each of the calls; ``None`` where the rows are made of another cube's.
         value: of a row's keys, the value of each dimension.
     """
 
     name: str
     dimensions: Sequence[Dimension]
-    keys: Callable[[CountedCalls], Sequence[Keys]]
+    keys: Callable[[CountedCalls], Sequence[Keys]] | None
     value: Mapping[Dimension, Callable[[Sequence[str]], str]]
 
 
@@ -77,7 +77,7 @@ def _keys(*columns: Sequence[str]) -> Sequence[Keys]:
 CUBES: Mapping[str, Cube] = {
     cube.name: cube
     for cube in (
-        Cube("total", (), lambda calls: _NO_KEYS * len(calls), {}),
+        Cube("total", (), None, {}),
         Cube(
             "model",
             ("provider", "model"),
@@ -105,7 +105,7 @@ STEP_CUBES: Mapping[str, Callable[[CountedStep], Keys]] = {
 }
 """What recovery steps are counted by, in the hours in which their calls began; the name of a pattern takes
 two keys, since it may have twice the characters of one."""
-TENANTS = Cube("tenant", ("tenant",), lambda calls: _NO_KEYS * len(calls), {"tenant": _first})
+TENANTS = Cube("tenant", ("tenant",), None, {"tenant": _first})
 """Over all tenants: each with what its calls come to."""
 
 
@@ -181,7 +181,7 @@ def _tallied(tenant: str, start: str, calls: CountedCalls) -> Iterator[tuple[Key
     """What calls of a tenant and an hour add to its rows."""
     whole: Sums | None = None
     for cube in CUBES.values():
-        if cube.dimensions:
+        if cube.keys is not None:
             rows = places_of(cube.keys(calls))
             for keys, places in rows.items():
                 if len(rows) > 1:
@@ -205,9 +205,8 @@ def with_totals(found: dict[Key, Sums], give_way: Callable[[], object] = lambda:
     for key, sums in found.items():
         totals[Key(OF_ALL + key.cube, "", key.grain, key.start, key.keys)].add(sums)
         if key.cube == "error":  # any cube but the total has every call once
-            (nothing,) = _NO_KEYS
-            totals[Key("total", key.tenant_id, key.grain, key.start, nothing)].add(sums)
-            totals[Key(f"{OF_ALL}total", "", key.grain, key.start, nothing)].add(sums)
+            totals[Key("total", key.tenant_id, key.grain, key.start, _NO_KEYS)].add(sums)
+            totals[Key(f"{OF_ALL}total", "", key.grain, key.start, _NO_KEYS)].add(sums)
             totals[Key(TENANTS.name, "", key.grain, key.start, (key.tenant_id, "", ""))].add(sums)
         give_way()
     return found | totals

@@ -8,8 +8,6 @@ of them (``folding``).
 from __future__ import annotations
 
 import itertools
-import logging
-import math
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -22,7 +20,7 @@ from cajanegra.domain.principal import AllTenants, Scope
 from cajanegra.domain.record import CallRecord, StepRecord
 from cajanegra.storage import loading
 from cajanegra.storage.counted import CountedCalls, CountedStep, places_of
-from cajanegra.storage.fitting import fit_text, fitter
+from cajanegra.storage.fitting import MAX_TEXT, fit_text, fitter
 from cajanegra.storage.fitting_columns import Values, json_text, time_text
 from cajanegra.storage.rollups.cubes import KEY
 from cajanegra.storage.sums import (
@@ -34,10 +32,8 @@ from cajanegra.storage.sums import (
 )
 from cajanegra.storage.tables import ERROR_RECOVERY, ROLLUP_DELTAS
 
-logger = logging.getLogger("cajanegra")
-
 Counted = tuple[Values, CountedCalls]
-"""Calls, and for each the tenant on whose behalf it was."""
+"""For each of some calls the tenant on whose behalf it was, and the calls."""
 OfTenant = tuple[str, CountedCalls]
 """Calls of one tenant."""
 
@@ -50,6 +46,8 @@ TEXTS = (
 """Columns of ``ai_request_logs`` by which calls are counted."""
 READ = ("id", "tenant_id", "created_at", *TEXTS, "tokens_used", "processing_time_ms", "response_metadata")
 """Columns of which it is made up what is counted of a call."""
+MAX_MS = 2**63
+"""Milliseconds beyond it are none: they would not fit where they are added up."""
 _ANSWERED = frozenset(map(str, ANSWERED))
 _fit_strategy = fitter(ERROR_RECOVERY.c.strategy_name)
 _fit_ms = fitter(ERROR_RECOVERY.c.recovery_time_ms)
@@ -76,7 +74,7 @@ def counted_rows(columns: Mapping[str, Values], steps: Mapping[int, Sequence[Map
     """
     dated = [at is not None for at in columns["created_at"]]
     columns = {name: [*itertools.compress(values, dated)] for name, values in columns.items()}
-    done = [[*map(_step_of_row, steps.get(call, ()))] for call in columns["id"]]
+    done = [(*map(_step_of_row, steps.get(call, ())),) for call in columns["id"]]
     times = [*map(time_text, columns["created_at"])]
     metadata = [*map(_object, columns["response_metadata"])]
     return _counted({**columns, "created_at": times}, metadata, done)
@@ -145,7 +143,6 @@ def unpacked(packed: bytes) -> CountedCalls:
     try:
         size, calls = _DECODER.decode(zlib.decompress(packed))
     except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError):
-        logger.warning("some calls that were to be counted cannot be read: run 'cajanegra rollups rebuild'")
         return CountedCalls()
     return _with_each(calls, lambda values: [*values] * size if len(values) == 1 else values)
 
@@ -198,7 +195,7 @@ def _measured(metadata: Sequence[Mapping[str, Any]]) -> tuple[Values, Values, Va
 
 
 def _time(ms: Any) -> float | None:
-    return ms if type(ms) in (int, float) and math.isfinite(ms) else None
+    return ms if type(ms) in (int, float) and abs(ms) < MAX_MS else None
 
 
 def _tokens(values: Values) -> Values:
@@ -249,7 +246,7 @@ def _text(value: Any, size: int) -> str:
 def _currency(name: Any) -> str:
     if name is None:
         return "unknown"
-    return name if isinstance(name, str) else json_text(name) or "unknown"
+    return _text(name, MAX_TEXT) if isinstance(name, str) else json_text(name) or "unknown"
 
 
 def _packed(calls: CountedCalls, dialect: str) -> Any:
