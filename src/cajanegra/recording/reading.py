@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from cajanegra.domain.events import Event
@@ -10,6 +12,9 @@ from cajanegra.recording import segment
 from cajanegra.recording.frames import Damage, Frame, UnreadableError, decode, frames
 from cajanegra.recording.segment import Segment
 from cajanegra.recording.spool import Position, Spool, position
+from cajanegra.recording.throttle import Throttle
+
+logger = logging.getLogger("cajanegra")
 
 _AT_ONCE = 512
 """Events decoded at once."""
@@ -24,6 +29,7 @@ class SpoolReader:
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
+        self._said = Throttle()
         self._number = 0
         self._place = segment.START
 
@@ -37,11 +43,24 @@ class SpoolReader:
         entries: list[Entry] = []
         while current := self._current():
             sealed = current.sealed  # asked first: what is sealed before it is read is read to its end
-            found = frames(current.data, self._place, current.size, most=most - len(entries), growing=True)
+            take = partial(
+                frames, start=self._place, end=current.size, most=most - len(entries), growing=True
+            )
+            try:
+                found = current.read(take)
+            except FileNotFoundError:  # somebody has deleted it
+                entries.append((position(current.number, current.end), None))
+                if not self._go_on_from(current):
+                    break
+                continue
+            except OSError as error:
+                if self._said.due():
+                    logger.warning("the spool cannot be read now: %s", error.strerror or error)
+                break
             entries += _decoded(found, current.number)  # type: ignore[arg-type]  # no damage while it grows
             if found:
                 self._place = found[-1][1]
-            if len(entries) >= most or not sealed or not self._go_on():
+            if len(entries) >= most or not sealed or not self._go_on_from(current):
                 break
         return entries
 
@@ -53,9 +72,10 @@ class SpoolReader:
                 return one
         return None
 
-    def _go_on(self) -> bool:
+    def _go_on_from(self, current: Segment) -> bool:
         if self._spool.segments[-1].number <= self._number:
             return False
+        current.release()
         self._number, self._place = self._number + 1, segment.START
         return True
 

@@ -11,7 +11,12 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 MAGIC = b"cajaneg\x01"
 """The first bytes of a segment; the last of them is the format's version."""
@@ -34,26 +39,57 @@ class Segment:
     def __init__(self, number: int, path: Path | None, descriptor: int, data: mmap.mmap) -> None:
         self.number = number
         self.path = path
-        self.data = data
         self.sealed = False
         """Whether nothing will be appended any more."""
         self.size = len(data)
         """Bytes in all."""
+        self._data = data
         self._descriptor = descriptor
         self._end: int | None = None
+        self._is_on_disk = False
+        """Whether all of a sealed one was brought there."""
+        self._reading = threading.Lock()
+
+    @property
+    def write(self) -> Callable[[bytes], int]:
+        """Appends bytes; raises ``ValueError`` where they have no room."""
+        return self._data.write
 
     @property
     def end(self) -> int:
         """Where the next frame would go."""
-        return self.data.tell() if self._end is None else self._end
+        return self._data.tell() if self._end is None else self._end
 
     def seal(self) -> None:
         """Take nothing more: whoever is about to append finds no room."""
         if self.sealed:
             return
-        self._end = self.data.tell()
-        self.data.seek(0, os.SEEK_END)
+        self._end = self._data.tell()
+        self._data.seek(0, os.SEEK_END)
         self.sealed = True
+
+    def release(self) -> None:
+        """Keep a sealed one in its file alone, until somebody reads it: a backlog has thousands of them.
+
+        One that is being read is left as it is.
+        """
+        if self.path is not None and self.sealed and self._reading.acquire(blocking=False):
+            try:
+                self.close()
+            finally:
+                self._reading.release()
+
+    def read(self, take: Callable[[mmap.mmap], T]) -> T:
+        """What somebody makes of its bytes, which stay where they are meanwhile.
+
+        Raises:
+            OSError: it was released, and its file cannot be opened again now.
+        """
+        with self._reading:
+            if self._data.closed and self.path is not None:
+                with self.path.open("rb") as file:
+                    self._data = mmap.mmap(file.fileno(), self.size, access=mmap.ACCESS_READ)
+            return take(self._data)
 
     def sync(self) -> None:
         """Bring what was appended to the disk.
@@ -61,12 +97,24 @@ class Segment:
         Raises:
             OSError: the disk failed.
         """
-        if self._descriptor >= 0:
-            _sync(self._descriptor)
+        if self._is_on_disk or self.path is None:
+            return
+        sealed = self.sealed  # asked first: nothing is appended behind what is brought there
+        held = self._reading.acquire(blocking=False)  # so that it is not released meanwhile
+        try:
+            if self._descriptor >= 0:
+                _sync(self._descriptor)
+            else:
+                with self.path.open("rb+") as file:
+                    _sync(file.fileno())
+        finally:
+            if held:
+                self._reading.release()
+        self._is_on_disk = sealed
 
     def close(self) -> None:
         """Unmap and close, and leave the file."""
-        self.data.close()
+        self._data.close()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

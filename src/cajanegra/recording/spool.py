@@ -35,6 +35,8 @@ _OF_BEGUN_CALLS = (Step, Finish, Carried)
 """Events that may use the last of the room: half a call is worth less than none."""
 _FEW = 4
 """Segments that a process has when its writer keeps up."""
+_MAPPED = 4
+"""Segments that stay in memory; others are read from their files when it is their turn."""
 
 Fsync = Literal["never", "interval", "always"]
 Position = int
@@ -267,10 +269,12 @@ class Spool:
             self._say(f"calls are not recorded: the spool cannot grow: {error.strerror or error}")
             return False
         self._spare = None
-        self._write = new.data.write
+        self._write = new.write
         self.segments.append(new)
         for one in self.segments[:-1]:
             one.seal()
+        for one in self.segments[-2 * _MAPPED : -_MAPPED]:  # those before are, or are being read
+            one.release()
         self._said.reset()
         return True
 

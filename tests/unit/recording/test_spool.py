@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import errno
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from cajanegra.domain.events import Begin, Finish
 from cajanegra.recording.reading import SpoolReader, read_segment
-from cajanegra.recording.spool import Spool
+from cajanegra.recording.spool import Fsync, Spool
 from cajanegra.recording.track import Track, look, losses, names, segments
 
 SEGMENT = 2**16
@@ -40,6 +42,60 @@ def test_what_is_appended_is_read_in_order_over_many_segments(spool: Spool) -> N
     for call in calls:
         assert spool.append(begin(call))
     assert len(spool.segments) >= 3
+    assert read(spool) == calls
+
+
+def _open_files(spool: Spool) -> int:
+    """Files of a spool that this process has open or mapped."""
+    open_files = [one.readlink() for one in Path("/proc/self/fd").iterdir() if one.is_symlink()]
+    mapped = Path("/proc/self/maps").read_text().splitlines()
+    return sum(str(spool.directory) in str(one) for one in (*open_files, *mapped))
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux tells what a process has mapped")
+@pytest.mark.parametrize("fsync", ["never", "always"])
+def test_a_backlog_takes_neither_files_nor_memory_of_the_process(tmp_path: Path, fsync: Fsync) -> None:
+    spool = Spool(tmp_path / "spool", segment_size=SEGMENT, fsync=fsync)
+    calls = [str(number) for number in range(400)]
+    most = 0
+    for call in calls:
+        assert spool.append(begin(call, 10_000))
+        most = max(most, _open_files(spool))
+    assert len(spool.segments) > 60
+    assert most < 30
+    spool.sync()
+    assert read(spool) == calls
+    assert _open_files(spool) < 30
+    spool.give_back(spool.end >> 32)
+    assert len(spool.segments) == 1
+    spool.close()
+    spool.discard()
+    assert [*spool.directory.glob("*.segment")] == []
+
+
+def test_a_segment_that_somebody_deletes_does_not_hold_up_those_behind_it(spool: Spool) -> None:
+    for number in range(100):
+        spool.append(begin(str(number), 10_000))
+    gone = spool.segments[2]
+    assert gone.path is not None
+    gone.path.unlink()
+    reader = SpoolReader(spool)
+    found = [event for _place, event in reader.take(1_000)]
+    assert found.count(None) == 1
+    assert 90 < len(found) <= 96
+    assert reader.position == spool.end
+
+
+def test_a_segment_that_cannot_be_opened_now_is_read_later(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls = [str(number) for number in range(100)]
+    for call in calls:
+        spool.append(begin(call, 10_000))
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", mock.Mock(side_effect=OSError(errno.EMFILE, "Too many open files")))
+        assert read(spool) == []
+    assert "the spool cannot be read now: Too many open files" in caplog.text
     assert read(spool) == calls
 
 
