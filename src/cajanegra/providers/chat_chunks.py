@@ -93,8 +93,7 @@ class ChatChunks:
         if self.attempt.request.raw:
             self._held += [event_of(event) for _chunk, event in chunks]
             if said or self.finish_reason:
-                wire = b"".join(self._held)
-                self._held.clear()
+                wire = self._let_go()
         if text and not said and not wire:
             return _ALIVE
         model = next((chunk.model for chunk, _event in chunks if chunk.model), None)
@@ -169,9 +168,13 @@ class ChatChunks:
         if data.get("choices") or wants_usage or not data.get("usage"):
             self._held.append(event_of(msgspec.json.encode(data) if event is None else event))
 
+    def _let_go(self) -> bytes:
+        held, self._held = b"".join(self._held), []
+        return held
+
     def _released(self, data: Mapping[str, Any], mended: str | None) -> bytes:
         """The events that were held, or one that has the whole text where that was mended."""
-        held, self._held = b"".join(self._held), []
+        held = self._let_go()
         if mended is None:
             return held
         choice = first_choice(data)

@@ -87,8 +87,7 @@ class Segment:
         """
         with self._reading:
             if self._data.closed and self.path is not None:
-                with self.path.open("rb") as file:
-                    self._data = mmap.mmap(file.fileno(), self.size, access=mmap.ACCESS_READ)
+                self._data = _mapped(self.path, self.size)
             return take(self._data)
 
     def sync(self) -> None:
@@ -157,14 +156,20 @@ def read(path: Path) -> bytes | mmap.mmap:
     Raises:
         OSError: the file cannot be read.
     """
-    with path.open("rb") as file, contextlib.suppress(ValueError):  # an empty file cannot be mapped
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    with contextlib.suppress(ValueError):  # an empty file cannot be mapped
+        return _mapped(path)
     return b""
 
 
 def number_of(path: Path) -> int:
     """The number of a segment by its file's name, ``<track>.<number>.segment``."""
     return int(path.name.split(".")[1])
+
+
+def _mapped(path: Path, size: int = 0) -> mmap.mmap:
+    """A map to read a file by: so many of its bytes, or all."""
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
 
 
 def _allocate(descriptor: int, size: int) -> None:

@@ -34,9 +34,7 @@ MEMORY_SEGMENTS = 64
 _OF_BEGUN_CALLS = (Step, Finish, Carried)
 """Events that may use the last of the room: half a call is worth less than none."""
 _FEW = 4
-"""Segments that a process has when its writer keeps up."""
-_MAPPED = 4
-"""Segments that stay in memory; others are read from their files when it is their turn."""
+"""Segments that a process has when its writer keeps up; those before them are read from their files."""
 
 Fsync = Literal["never", "interval", "always"]
 Position = int
@@ -273,7 +271,7 @@ class Spool:
         self.segments.append(new)
         for one in self.segments[:-1]:
             one.seal()
-        for one in self.segments[-2 * _MAPPED : -_MAPPED]:  # those before are, or are being read
+        for one in self.segments[-2 * _FEW : -_FEW]:  # those before are, or are being read
             one.release()
         self._said.reset()
         return True

@@ -110,7 +110,9 @@ class CountedCalls(msgspec.Struct, array_like=True, frozen=True, gc=False):
         return cls(*map(_join, columns, repeat(sizes), _FILLS))
 
     def pick(self, places: Sequence[int]) -> Self:
-        """The calls at these places."""
+        """The calls at these places, which are in order."""
+        if len(places) == len(self):
+            return self
         return type(self)(*([*map(values.__getitem__, places)] if values else () for values in astuple(self)))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +34,6 @@ class Load:
 
 _NULL = r"\N"
 _SPECIAL = b"\\\t\n\r"
-_SPECIAL_TEXT = re.compile(r"[\\\t\n\r]")
 _MAX_ROWS = 1_000
 """Rows at most in one statement for SQLite, which is run to its end without the interpreter's lock."""
 MAX_PARAMETERS = 32_766 if sqlite3.sqlite_version_info >= (3, 32) else 999
@@ -93,9 +91,8 @@ def _copy_text(columns: Columns) -> bytes:
         text = _lines([*_texts(columns, missing)])
     except TypeError:  # a column is not of one type
         return _lines([*map(_escaped, columns)])
-    special = rows * len(columns) + sum(
-        missing
-    )  # a tab or a newline behind each value, and what begins a null
+    # A tab or a newline stands behind each value, and a backslash begins each null.
+    special = rows * len(columns) + sum(missing)
     if len(text) - len(text.translate(None, _SPECIAL)) > special:
         return _lines([*map(_escaped, columns)])
     return text
@@ -163,7 +160,8 @@ def _lines(columns: Sequence[Sequence[str]]) -> bytes:
 
 def _escaped(values: Sequence[Any]) -> Sequence[str]:
     texts = ["" if value is None else str(value) for value in values]
-    if _SPECIAL_TEXT.search("".join(texts)):
+    together = "".join(texts)
+    if len(_escape(together)) > len(together):
         texts = [*map(_escape, texts)]
     return [_NULL if value is None else text for value, text in zip(values, texts, strict=True)]
 

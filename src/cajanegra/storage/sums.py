@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from itertools import compress
 from operator import attrgetter
@@ -159,8 +159,16 @@ class Sums:
     def _of_weighted(cls, calls: CountedCalls, places: Sequence[int]) -> Self:
         alike = msgspec.structs.replace(calls, weight=())
         found = cls.of(alike, [place for place in places if calls.weight[place] > 0])
-        found.add(cls.of(alike, [place for place in places if calls.weight[place] < 0]), -1)
+        found.add(cls.of(alike, [place for place in places if calls.weight[place] < 0]).taken_out())
         return found
+
+    def taken_out(self) -> Self:
+        """What takes these out of others, when it is added to them."""
+        numbers = {name: -value for name in _NUMBERS if (value := getattr(self, name))}
+        statuses = {name: -calls for name, calls in self.statuses.items()}
+        return replace(
+            self, **numbers, statuses=statuses, costs={name: -cost for name, cost in self.costs.items()}
+        )
 
     def with_details(self, details: Iterable[Any]) -> Self:
         """The same with the figures from ``detailed`` on."""
@@ -168,27 +176,27 @@ class Sums:
             setattr(self, name, int(value))
         return self
 
-    def add(self, other: Sums, times: int = 1) -> None:
-        """Count what another set comes to, too; -1 times takes it out."""
-        self.calls += times * other.calls
-        self.answered += times * other.answered
-        self.recovered += times * other.recovered
-        self.tokens += times * other.tokens
+    def add(self, other: Sums) -> None:
+        """Count what another set comes to, too."""
+        self.calls += other.calls
+        self.answered += other.answered
+        self.recovered += other.recovered
+        self.tokens += other.tokens
         for name, calls in other.statuses.items():
-            self.statuses[name] = self.statuses.get(name, 0) + times * calls
+            self.statuses[name] = self.statuses.get(name, 0) + calls
         for name, cost in other.costs.items():
-            self.costs[name] = self.costs.get(name, 0) + times * cost
-        self.latency += times * other.latency
-        self.first_token += times * other.first_token
+            self.costs[name] = self.costs.get(name, 0) + cost
+        self.latency += other.latency
+        self.first_token += other.first_token
         if other.last_at is not None and (self.last_at is None or other.last_at > self.last_at):
             self.last_at = other.last_at
-        self.detailed += times * other.detailed
-        self.input += times * other.input
-        self.output += times * other.output
-        self.cached += times * other.cached
-        self.reasoning += times * other.reasoning
-        self.unpriced_calls += times * other.unpriced_calls
-        self.unpriced_tokens += times * other.unpriced_tokens
+        self.detailed += other.detailed
+        self.input += other.input
+        self.output += other.output
+        self.cached += other.cached
+        self.reasoning += other.reasoning
+        self.unpriced_calls += other.unpriced_calls
+        self.unpriced_tokens += other.unpriced_tokens
 
     def figures(self) -> Figures:
         """The same to be shown."""
@@ -247,5 +255,6 @@ def _counts(values: Values) -> dict[Any, int]:
     return found
 
 
+_NUMBERS = tuple(one.name for one in fields(Sums) if one.default == 0)
 details_of = attrgetter(*DETAILS)
 """What sums have in detail."""

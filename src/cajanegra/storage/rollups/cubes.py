@@ -163,8 +163,7 @@ def tally(
     found: dict[Key, Sums] = {}
     for tenant, some in calls:
         for hour, places in _hours_of(some).items():
-            of_hour = some if len(places) == len(some) else some.pick(places)
-            for key, sums in _tallied(tenant, hour_text(hour), of_hour):
+            for key, sums in _rows_of(tenant, hour_text(hour), some.pick(places)):
                 gather(found, [(key, sums)])
                 give_way()
     return found
@@ -177,7 +176,7 @@ def _hours_of(calls: CountedCalls) -> Mapping[str, Sequence[int]]:
     return {first: range(len(calls))} if first == last else places_of([at[:_HOUR] for at in calls.at])
 
 
-def _tallied(tenant: str, start: str, calls: CountedCalls) -> Iterator[tuple[Key, Sums]]:
+def _rows_of(tenant: str, start: str, calls: CountedCalls) -> Iterator[tuple[Key, Sums]]:
     """What calls of a tenant and an hour add to its rows."""
     whole: Sums | None = None
     for cube in CUBES.values():

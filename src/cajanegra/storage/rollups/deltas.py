@@ -109,7 +109,7 @@ def of_tenants(calls: Iterable[Counted]) -> Iterator[OfTenant]:
     joined = CountedCalls.joined([some for _tenants, some in parts])
     tenants = [*itertools.chain.from_iterable(tenants for tenants, _some in parts)]
     for tenant, places in places_of(tenants).items():
-        yield tenant, joined if len(places) == len(joined) else joined.pick(places)
+        yield tenant, joined.pick(places)
 
 
 def prepare(calls: Iterable[Counted], dialect: str) -> loading.Load:

@@ -27,12 +27,11 @@ from cajanegra.storage.rollups.cubes import (
     Key,
     coarser,
     floor,
-    gather,
     tally,
     text_of,
     with_totals,
 )
-from cajanegra.storage.rollups.deltas import unpacked
+from cajanegra.storage.rollups.deltas import OfTenant, unpacked
 from cajanegra.storage.sums import Sums
 from cajanegra.storage.tables import ROLLUP_DELTAS, ROLLUPS
 
@@ -181,34 +180,32 @@ def _oldest(connection: Connection) -> Sequence[Any]:
 
 def _tallied(waiting: Sequence[Any], give_way: Callable[[], object]) -> dict[str, dict[Key, Sums]]:
     """By hour, what is to be counted."""
-    found: dict[Key, Sums] = {}
-    # By tenant: the fewer of them there are at once, the fewer rows there are to add up.
-    ordered = sorted(waiting, key=lambda row: str(row.tenant_id))
-    for tenant, rows in itertools.groupby(ordered, key=lambda row: row.tenant_id):
-        for some in _joined([row.calls for row in rows], give_way):
-            gather(found, tally([(tenant, some)], give_way).items())
     hours: dict[str, dict[Key, Sums]] = defaultdict(dict)
+    found = tally(_in_portions(waiting, give_way), give_way)
     for key, sums in with_totals(found, give_way).items():
         hours[key.start][key] = sums
     return hours
 
 
-def _joined(packed: Sequence[bytes], give_way: Callable[[], object]) -> Iterator[CountedCalls]:
+def _in_portions(waiting: Sequence[Any], give_way: Callable[[], object]) -> Iterator[OfTenant]:
     """The calls of rows, so many at once that they are counted together without holding others up."""
-    parts: list[CountedCalls] = []
-    for one in packed:
-        if some := unpacked(one):
-            parts.append(some)
-        else:
-            logger.warning(
-                "some calls that were to be counted cannot be read: run 'cajanegra rollups rebuild'"
-            )
-        give_way()
-        if sum(map(len, parts)) >= _AT_ONCE:
-            yield CountedCalls.joined(parts)
-            parts = []
-    if parts:
-        yield CountedCalls.joined(parts)
+    # By tenant: the fewer of them there are at once, the fewer rows there are to add up.
+    ordered = sorted(waiting, key=lambda row: str(row.tenant_id))
+    for tenant, rows in itertools.groupby(ordered, key=lambda row: row.tenant_id):
+        parts: list[CountedCalls] = []
+        for row in rows:
+            if some := unpacked(row.calls):
+                parts.append(some)
+            else:
+                logger.warning(
+                    "some calls that were to be counted cannot be read: run 'cajanegra rollups rebuild'"
+                )
+            give_way()
+            if sum(map(len, parts)) >= _AT_ONCE:
+                yield tenant, CountedCalls.joined(parts)
+                parts = []
+        if parts:
+            yield tenant, CountedCalls.joined(parts)
 
 
 def _take(connection: Connection, ids: Sequence[int]) -> bool:
