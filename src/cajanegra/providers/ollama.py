@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,7 +95,9 @@ class Ollama:
         attempt, payload = self._prepared(request, model, stream=True)
         state = _Reply(attempt, payload, Delivery(request))
         try:
-            async with self._transport.stream_json(_PATH, payload, timeout=timeout, model=model) as response:
+            with closing(
+                await self._transport.stream_json(_PATH, payload, timeout=timeout, model=model)
+            ) as response:
                 await _require_success(attempt, response)
                 lines = Lines()
                 while not state.finish_reason:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import msgspec
@@ -106,7 +107,9 @@ class OpenAICompatible:
         state = ChatChunks(attempt)
         done = False
         try:
-            async with self._transport.stream_json(_PATH, payload, timeout=timeout, model=model) as response:
+            with closing(
+                await self._transport.stream_json(_PATH, payload, timeout=timeout, model=model)
+            ) as response:
                 await self._require_stream(attempt, response)
                 decoder = ServerEvents()
                 while not done:

@@ -7,6 +7,7 @@ record.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import closing
 from typing import Any
 
 import msgspec
@@ -64,7 +65,9 @@ async def stream(
     path = prefix + _PATHS[attempt.request.operation]
     payload = {**_payload(attempt), "stream": True}
     state = _Streamed(attempt)
-    async with transport.stream_json(path, payload, timeout=timeout, model=attempt.model) as response:
+    with closing(
+        await transport.stream_json(path, payload, timeout=timeout, model=attempt.model)
+    ) as response:
         is_stream = response.headers.get("content-type", "").lower().startswith("text/event-stream")
         attempt.status = response.status
         if response.status != _OK or not is_stream:

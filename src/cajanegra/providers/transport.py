@@ -9,8 +9,7 @@ import asyncio
 import json
 import ssl
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -177,42 +176,19 @@ class Transport:
         Raises:
             ProviderError: no complete answer came in time.
         """
-        response = await self._sent(path, payload, timeout, model)
+        response = await self.stream_json(path, payload, timeout=timeout, model=model)
         try:
             return Response(response.status, response.headers, await response.read())
         finally:
             response.close()
 
-    @asynccontextmanager
     async def stream_json(
         self, path: str, payload: Any, *, timeout: float, model: str | None = None
-    ) -> AsyncIterator[StreamedResponse]:
-        """Send JSON and hand out the answer as soon as its head is there.
-
-        Leaving the block before the body has been read closes the connection.
+    ) -> StreamedResponse:
+        """Send JSON and return the answer as soon as its head is there; the caller closes it.
 
         Raises:
             ProviderError: no head came in time; ``StreamedResponse`` raises the same for the body.
-        """
-        response = await self._sent(path, payload, timeout, model)
-        try:
-            yield response
-        finally:
-            response.close()
-
-    def without_key(self, text: str) -> str:
-        """The text without this provider's key, should the provider have repeated it."""
-        return text.replace(self._key, "[key]") if self._key else text
-
-    async def aclose(self) -> None:
-        """Close every connection, those of other running loops included."""
-        await self._sessions.aclose()
-
-    async def _sent(self, path: str, payload: Any, timeout: float, model: str | None) -> StreamedResponse:
-        """Send JSON, and wait for the head of the answer; whoever gets it closes it.
-
-        Raises:
-            ProviderError: no head came in time.
         """
         begin = asyncio.get_running_loop().time()
         deadline = begin + timeout
@@ -239,6 +215,14 @@ class Transport:
         else:
             return StreamedResponse(response, deadline, patience, fail)
         raise failed
+
+    def without_key(self, text: str) -> str:
+        """The text without this provider's key, should the provider have repeated it."""
+        return text.replace(self._key, "[key]") if self._key else text
+
+    async def aclose(self) -> None:
+        """Close every connection, those of other running loops included."""
+        await self._sessions.aclose()
 
     def _url(self, path: str) -> URL:
         url = self._urls.get(path)

@@ -12,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from cajanegra.recording.throttle import Throttle
 from cajanegra.server.context import STOP
+from cajanegra.server.departure import OfConnection
 
 logger = logging.getLogger("cajanegra.server")
 
@@ -75,6 +76,7 @@ class Protocol(HttpToolsProtocol):
         self._head_size = 0
         self._head_timer: TimerHandle | None = None
         self._read_timer: TimerHandle | None = None
+        self._departure = OfConnection()
 
     def connection_made(self, transport: BaseTransport) -> None:
         """A client has connected, and has only so long to say what it wants."""
@@ -95,10 +97,12 @@ class Protocol(HttpToolsProtocol):
         self._stop_timer()
         self._stop_read_timer()
         super().connection_lost(exc)
+        self._departure.happen()
 
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
+        self._departure.join(self.scope["state"])
         self._in_head, self._head_size = True, 0
         self._start_timer()
 
@@ -107,6 +111,12 @@ class Protocol(HttpToolsProtocol):
         self._in_head = False
         self._stop_timer()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """All of it is here; reading goes on, since a client that leaves meanwhile shows so alone."""
+        super().on_message_complete()
+        if not self.pipeline:
+            self.flow.resume_reading()
 
     def data_received(self, data: bytes) -> None:
         """More of a request has come; one whose headers do not end is refused."""

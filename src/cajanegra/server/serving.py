@@ -37,10 +37,19 @@ _WORKER_START = 60
 _LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "line": {
+            "class": "cajanegra.server.access_log.LineFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
+        }
+    },
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
+        "access": {"class": "cajanegra.server.access_log.LineHandler", "formatter": "line"},
+    },
     "loggers": {
         "cajanegra": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+        "cajanegra.access": {"handlers": ["access"], "propagate": False},
         "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
     },
 }

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from starlette.types import Receive, Send
+from starlette.types import Send
 
 from cajanegra.domain.call import Operation, Usage, prompt_text
 from cajanegra.errors import CallError
 from cajanegra.recovery.course import Course
 from cajanegra.recovery.engine import Engine
 from cajanegra.recovery.target import Target
+from cajanegra.server.departure import Departure
 from cajanegra.server.gateway.incoming import Incoming
 from cajanegra.server.gateway.limits import Limits
 from cajanegra.server.gateway.refusals import Headers, Unanswered, send_json
@@ -38,7 +39,7 @@ class Exchange:
     targets: Sequence[Target]
     key: Key | None
     limits: Limits
-    receive: Receive
+    departure: Departure
     send: Send
 
     @property
@@ -52,16 +53,14 @@ async def answer(exchange: Exchange) -> None:
     """Answer, unless the client goes away: then the provider is left at once, and the record says so."""
     handler = asyncio.current_task()
     assert handler is not None  # noqa: S101 - a coroutine runs in a task
-    watch = asyncio.get_running_loop().create_task(_gone(exchange.receive))
     left = False
 
-    def leave(_watch: asyncio.Task[None]) -> None:
+    def leave() -> None:
         nonlocal left
-        if not watch.cancelled():
-            left = True
-            handler.cancel()
+        left = True
+        handler.cancel()
 
-    watch.add_done_callback(leave)
+    exchange.departure.tell(leave)
     try:
         await (_stream if exchange.request.streamed else _plain)(exchange)
     except asyncio.CancelledError:
@@ -69,13 +68,7 @@ async def answer(exchange: Exchange) -> None:
             raise
         handler.uncancel()
     finally:
-        watch.remove_done_callback(leave)
-        watch.cancel()
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+        exchange.departure.forget()
 
 
 async def _plain(exchange: Exchange) -> None:

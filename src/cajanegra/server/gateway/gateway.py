@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from cajanegra.domain.call import Operation
 from cajanegra.domain.ids import uuid7
+from cajanegra.server.departure import departure_of
 from cajanegra.server.gateway.answering import Exchange, answer
 from cajanegra.server.gateway.callers import Callers
 from cajanegra.server.gateway.incoming import ClientGoneError, incoming, read_body
@@ -109,7 +110,8 @@ class Gateway:
             await self._limits.admit(key)
         upstream.enter()
         try:
-            await answer(Exchange(upstream, request, targets, key, self._limits, receive, send))
+            departure = departure_of(scope, receive)
+            await answer(Exchange(upstream, request, targets, key, self._limits, departure, send))
         finally:
             upstream.leave()
 
