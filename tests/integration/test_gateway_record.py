@@ -76,13 +76,17 @@ def chunk(data: bytes) -> bytes:
     return f"{len(data):x}\r\n".encode() + data + b"\r\n"
 
 
-@pytest.mark.parametrize("streamed", [False, True])
+LONG = [{"role": "user", "content": "palabra " * 50_000}]
+"""More than the server reads ahead."""
+
+
+@pytest.mark.parametrize(("streamed", "messages"), [(False, HELLO), (True, HELLO), (False, LONG)])
 def test_a_client_that_leaves_closes_the_upstream_and_is_recorded(
-    running: Gateway, first: Upstream, database: Database, *, streamed: bool
+    running: Gateway, first: Upstream, database: Database, *, streamed: bool, messages: list[dict[str, str]]
 ) -> None:
     hanging = Hanging(STREAM_HEAD, chunk(delta("Ho"))) if streamed else Hanging()
     first.script = hanging
-    body = {"model": "gpt-4o-mini", "messages": HELLO, "stream": streamed}
+    body = {"model": "gpt-4o-mini", "messages": messages, "stream": streamed}
     with socket.create_connection(running.host) as client:
         client.sendall(request(running, running.key(), body, X_Cajanegra_Request_Id="left"))
         assert hanging.asked.wait(START)

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import closing
+from typing import Any
 
 import pytest
 
+from cajanegra import patience as module
 from cajanegra.patience import Patience
+
+
+@pytest.fixture(autouse=True, params=["each its timer", "one timer for a second"])
+def _timers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "one timer for a second":
+        monkeypatch.setattr(module, "NEAR", 0.0)
 
 
 def test_a_wait_that_takes_too_long_ends() -> None:
@@ -108,3 +116,28 @@ def test_after_an_error_of_its_own_a_wait_leaves_no_timer() -> None:
         await asyncio.sleep(0.03)
 
     asyncio.run(story())
+
+
+def test_many_waits_that_end_later_cost_one_timer_a_second() -> None:
+    async def story() -> int:
+        loop = asyncio.get_running_loop()
+        timers = 0
+        arm = loop.call_at
+
+        def counted(*given: Any, **named: Any) -> asyncio.TimerHandle:
+            nonlocal timers
+            timers += 1
+            return arm(*given, **named)
+
+        loop.call_at = counted  # type: ignore[method-assign, assignment]
+        for _ in range(100):
+            with closing(Patience()) as patience, patience.within(60):
+                pass
+        return timers
+
+    assert asyncio.run(story()) <= 2  # a second may end meanwhile
+
+
+def test_loops_one_after_the_other_have_timers_of_their_own() -> None:
+    for _ in range(2):
+        test_a_wait_that_takes_too_long_ends()
