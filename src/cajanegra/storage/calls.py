@@ -126,8 +126,17 @@ class _Decided:
     better: dict[int, CallRecord] = field(default_factory=dict)
 
 
-def insert_new(connection: Connection, parts: Iterable[CallRows], now: datetime) -> Written:
+def insert_new(
+    connection: Connection, parts: Iterable[CallRows], now: datetime, *, was_partitioned: bool = False
+) -> Written:
     """Insert calls, as they come, that are all taken for new.
+
+    Args:
+        connection: in a transaction.
+        parts: the calls.
+        now: the time that it is, aware.
+        was_partitioned: whether the table was when it was written to last; what this then needs besides is
+            made while the database has the rows.
 
     Raises:
         SQLAlchemyError: what the database says.
@@ -137,7 +146,11 @@ def insert_new(connection: Connection, parts: Iterable[CallRows], now: datetime)
     written = Written()
     fuller: list[WrittenCall] = []
     names: list[Values] = []
+    notes: list[loading.Load] = []
     counted: list[Counted] = []
+
+    def note_ids() -> None:
+        notes.extend(recent.prepare(some, now) for some in names[len(notes) :])
 
     def loads() -> Iterator[loading.Load]:
         for part in parts:
@@ -149,13 +162,16 @@ def insert_new(connection: Connection, parts: Iterable[CallRows], now: datetime)
                 yield part.load
         # The database still has some of the rows before it.
         written.to_count = deltas.prepare(counted, connection.dialect.name)
+        if was_partitioned:
+            note_ids()
 
     try:
         inserted = _load(connection, loads())
         # Asked when the rows are in: now nobody can convert the table before they are seen.
         written.is_partitioned = partitions.is_partitioned(connection)
         if written.is_partitioned:
-            recent.note(connection, [recent.prepare(some, now) for some in names])
+            note_ids()
+            recent.note(connection, notes)
     except IntegrityError as error:
         if not loading.is_duplicate(error):
             raise

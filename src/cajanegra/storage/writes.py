@@ -53,6 +53,7 @@ class Store:
         """Up to where the database has the tracks that were written to last."""
         self._has_patterns = False
         self._has_rollups = False
+        self._was_partitioned = False
         self._folding = Folding(db, clock)
         self._waiting = waiting.WaitingRoom(clock)
 
@@ -166,12 +167,13 @@ class Store:
                 done = _position(connection, track)
             rows = (part.rows for part in _noting(self._unwritten(coming, done), parts))
             written = (
-                calls.insert_new(connection, rows, now)
+                calls.insert_new(connection, rows, now, was_partitioned=self._was_partitioned)
                 if are_new
                 else calls.insert_unknown(connection, [*rows], now)
             )
             if not parts:
                 return 0
+            self._was_partitioned = written.is_partitioned
             self._write_more(connection, parts, written, now)
             position = max(part.position for part in parts)
             if track:
