@@ -5,14 +5,17 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     ColumnElement,
     Connection,
     Float,
+    Select,
     String,
     Subquery,
     and_,
@@ -22,6 +25,7 @@ from sqlalchemy import (
     func,
     literal,
     select,
+    union_all,
 )
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import JSONB
@@ -41,39 +45,64 @@ Group = tuple[Any, ...]
 """A value for each of the keys."""
 
 
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """How calls are grouped.
+
+    Attributes:
+        keys: by what; none: all are one group, which is ``()``.
+        only: values of the last key that matter; ``None``: all.
+    """
+
+    keys: Keys
+    only: Sequence[str] | None = None
+
+
 def sums_of_rows(
-    connection: Connection, conditions: Sequence[ColumnElement[bool]], keys: Keys
-) -> dict[Group, Sums]:
-    """What the calls that meet the conditions come to, per group; without keys the group is ``()``.
+    connection: Connection, conditions: Sequence[ColumnElement[bool]], groupings: Sequence[Grouping]
+) -> list[dict[Group, Sums]]:
+    """What the calls that meet the conditions come to, per group; each is looked at once for all groupings.
 
     Args:
         connection: reads the database.
         conditions: which calls.
-        keys: what they are grouped by.
+        groupings: how they are grouped, once by each. Where one has more keys than another, those that both
+            have come first and are of the same types.
     """
     dialect = connection.dialect.name
-    read = [expression.label(f"by_{name}") for name, expression in keys.items()]
-    calls = read_once([*read, *_read(dialect)], conditions)
-    by: list[ColumnElement[Any]] = [column(one.name) for one in read]
-    currency = currency_of(dialect)
-    query = select(*by, _STATE, currency, *_measured(dialect)).select_from(calls)
-    found: dict[Group, Sums] = {}
-    for row in connection.execute(query.group_by(*by, _STATE, currency)):
-        group, values = row[: len(by)], row[len(by) :]
-        state, money, calls, recovered, tokens, costs, last, times, first = values
+    keys = {name: expression for one in groupings for name, expression in one.keys.items()}
+    labels = [expression.label(f"by_{name}") for name, expression in keys.items()]
+    read = read_once([*labels, *_read(dialect)], conditions)
+    calls = select(*read.c).cte("each")
+    most = max(len(one.keys) for one in groupings)
+    queries = [_summed(calls, number, one, most, dialect) for number, one in enumerate(groupings)]
+    found: list[dict[Group, Sums]] = [{} for _one in groupings]
+    for number, *row in connection.execute(union_all(*queries)):
+        group, values = row[:most], row[most:]
+        state, money, count, recovered, tokens, costs, last, times, first = values
         one = Sums(
-            calls=calls,
-            answered=calls if state in ANSWERED else 0,
+            calls=count,
+            answered=count if state in ANSWERED else 0,
             recovered=int(recovered),
             tokens=int(tokens),
-            statuses={state: calls},
+            statuses={state: count},
             costs={} if money is None else {str(money): int(costs)},
             latency=sketch_of(times),
             first_token=sketch_of(first),
             last_at=time_text(last) if isinstance(last, datetime) else last,
         )
-        found.setdefault(tuple(group), Sums()).add(one)
+        found[number].setdefault(tuple(group[: len(groupings[number].keys)]), Sums()).add(one)
     return found
+
+
+def _summed(calls: CTE, number: int, grouping: Grouping, most: int, dialect: str) -> Select[Any]:
+    """What calls come to by one grouping, whose keys are filled up to so many."""
+    keys = [calls.c[f"by_{name}"] for name in grouping.keys]
+    nothing = [literal("")] * (most - len(keys))
+    currency = currency_of(dialect)
+    query = select(literal(number), *keys, *nothing, _STATE, currency, *_measured(dialect)).select_from(calls)
+    query = query.group_by(*keys, _STATE, currency)
+    return query if grouping.only is None else query.where(keys[-1].in_(grouping.only))
 
 
 def read_once(columns: Sequence[ColumnElement[Any]], conditions: Sequence[ColumnElement[bool]]) -> Subquery:

@@ -10,7 +10,7 @@ from cajanegra.errors import UsageError
 from cajanegra.storage.database import Database, snapshot
 from cajanegra.storage.filters import CallFilter
 from cajanegra.storage.percentiles import Latency
-from cajanegra.storage.rollups.answers import answer, largest
+from cajanegra.storage.rollups.answers import answer, answer_all, largest
 from cajanegra.storage.rollups.cubes import Dimension
 from cajanegra.storage.rollups.questions import Answer, Coverage, Question, together
 from cajanegra.storage.sums import Figures, Sums
@@ -84,11 +84,12 @@ def statistics(db: Database, where: CallFilter) -> Statistics:
         StorageError: the database cannot be read.
     """
     with snapshot(db) as connection:
-        facets = {name: answer(db, connection, Question(where, (name,))) for name in _FACETS}
-    found = Sums()
+        found = answer_all(db, connection, [Question(where, (name,)) for name in _FACETS])
+    facets = dict(zip(_FACETS, found, strict=True))
+    whole = Sums()
     for sums in facets["provider"].groups.values():
-        found.add(sums)
-    all_calls = found.figures()
+        whole.add(sums)
+    all_calls = whole.figures()
     return Statistics(
         total=all_calls.total,
         answered=all_calls.answered,
@@ -113,14 +114,15 @@ def groups(db: Database, where: CallFilter, by: Grouping | None, *, limit: int =
         UsageError: a filter makes no sense, or calls are not grouped by this.
         StorageError: the database cannot be read.
     """
+    if by is None:
+        with snapshot(db) as connection:
+            whole = answer(db, connection, Question(where))
+        return Groups(whole.groups.get((), Sums()).figures(), [], 0, whole.coverage)
+    asked = Question(where, (dimension(by),))
     with snapshot(db) as connection:
-        whole = answer(db, connection, Question(where))
-        total = whole.groups.get((), Sums()).figures()
-        if by is None:
-            return Groups(total, [], 0, whole.coverage)
-        asked = Question(where, (dimension(by),))
         names = largest(db, connection, asked, limit)
-        found = answer(db, connection, replace(asked, values=tuple(names)))
+        whole, found = answer_all(db, connection, [Question(where), replace(asked, values=tuple(names))])
+    total = whole.groups.get((), Sums()).figures()
     ordered = [(name, found.groups[name,].figures()) for name in names if (name,) in found.groups]
     others = total.total - sum(entry.total for _name, entry in ordered)
     return Groups(total, ordered, others, together([whole.coverage, found.coverage]))

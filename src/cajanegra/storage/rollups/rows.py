@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy import cast as sql_cast
 
 from cajanegra.storage.figures import (
+    Grouping,
     cost_of,
     currency_of,
     details_measured,
@@ -111,20 +112,24 @@ def answers(
 ) -> list[Groups]:
     """What the calls that meet the conditions come to, for each of the questions."""
     if asked[0].measure == "figures":
-        return [_figures(connection, one, conditions) for one in asked]
+        return _figures(connection, asked, conditions)
     return _counts(connection, asked, conditions)
 
 
-def _figures(connection: Connection, asked: Question, conditions: Sequence[ColumnElement[bool]]) -> Groups:
+def _figures(
+    connection: Connection, asked: Sequence[Question], conditions: Sequence[ColumnElement[bool]]
+) -> list[Groups]:
     found = [*conditions]
-    keys: dict[str, ColumnElement[Any]] = {}
-    if asked.bucket is not None:
-        keys["bucket"] = _number_of(connection.dialect.name, asked.bucket)
+    buckets: dict[str, ColumnElement[Any]] = {}
+    if (bucket := asked[0].bucket) is not None:
+        buckets["bucket"] = _number_of(connection.dialect.name, bucket)
         found.append(_LOGS.created_at.is_not(None))
-    keys |= {name: of_rows(name) for name in asked.by}
-    if asked.values is not None:
-        found.append(keys[asked.by[0]].in_(asked.values))
-    return sums_of_rows(connection, found, keys)
+    if len(asked) == 1 and asked[0].values is not None:  # none of the others need be read
+        found.append(of_rows(asked[0].by[0]).in_(asked[0].values))
+    groupings = [
+        Grouping({**buckets, **{name: of_rows(name) for name in one.by}}, one.values) for one in asked
+    ]
+    return sums_of_rows(connection, found, groupings)
 
 
 def _counts(
