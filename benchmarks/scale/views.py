@@ -16,7 +16,7 @@ from benchmarks.scale.rows import BEGIN, END
 from cajanegra.domain.principal import ALL_TENANTS, Scope
 from cajanegra.storage.database import Database, snapshot
 from cajanegra.storage.facets import facets
-from cajanegra.storage.figures import Grouping, sums_of_rows
+from cajanegra.storage.figures import GroupedBy, sums_of_rows
 from cajanegra.storage.filters import CallFilter
 from cajanegra.storage.overview import providers
 from cajanegra.storage.recoveries import flows, remedies, targets
@@ -25,8 +25,7 @@ from cajanegra.storage.rollups.cubes import Dimension
 from cajanegra.storage.rollups.questions import Measure, Question
 from cajanegra.storage.rollups.rows import of_rows
 from cajanegra.storage.rollups.step_rows import StepDimension, of_steps
-from cajanegra.storage.statistics import Grouping as By
-from cajanegra.storage.statistics import groups
+from cajanegra.storage.statistics import Grouping, groups
 from cajanegra.storage.step_figures import sums_of_steps
 from cajanegra.storage.timeseries import timeseries
 from cajanegra.storage.usage import usage
@@ -54,7 +53,7 @@ class View:
 
 
 def _figures(*by: Dimension) -> Callable[[Connection, Conditions], Any]:
-    grouping = Grouping({name: of_rows(name) for name in by})
+    grouping = GroupedBy({name: of_rows(name) for name in by})
     return lambda connection, conditions: sums_of_rows(connection, conditions, [grouping])
 
 
@@ -71,12 +70,12 @@ def _steps(*by: StepDimension) -> Callable[[Connection, Conditions], Any]:
     return ask
 
 
-def _statistics(name: str, by: By | None, scope: Scope = ALL_TENANTS) -> View:
+def _statistics(name: str, by: Grouping | None, scope: Scope = ALL_TENANTS) -> View:
     where = CallFilter(scope, since=BEGIN, until=END)
     return View(name, lambda database: groups(database, where, by), _figures(*([by] if by else [])), scope)
 
 
-def _series(name: str, by: By | None, scope: Scope = ALL_TENANTS, bucket: str | None = None) -> View:
+def _series(name: str, by: Grouping | None, scope: Scope = ALL_TENANTS, bucket: str | None = None) -> View:
     where = CallFilter(scope, until=END)
 
     def ask(database: Database) -> Any:
@@ -98,7 +97,7 @@ def _facets(name: str, scope: Scope = ALL_TENANTS, **filters: str) -> View:
     return View(name, lambda database: facets(database, where), rows_of, scope)
 
 
-def _usage(name: str, by: By, scope: Scope = ALL_TENANTS) -> View:
+def _usage(name: str, by: Grouping, scope: Scope = ALL_TENANTS) -> View:
     where = CallFilter(scope, since=BEGIN, until=END)
     rows_of = _counts("usage", (), (by,), ("provider", "model"))
     return View(name, lambda database: usage(database, where, by), rows_of, scope)

@@ -102,6 +102,48 @@ def test_a_client_that_leaves_closes_the_upstream_and_is_recorded(
     assert call["response_content_length"] == (2 if streamed else None)
 
 
+def test_requests_that_come_together_are_answered_in_their_order(running: Gateway, first: Upstream) -> None:
+    first.script = answers(chat_completion())
+    body, key = {"model": "gpt-4o-mini", "messages": HELLO}, running.key()
+    with socket.create_connection(running.host, timeout=START) as client:
+        client.sendall(
+            b"".join(request(running, key, body, X_Request_Id=name) for name in ("one", "two", "three"))
+        )
+        received = b""
+        while b"x-request-id: three" not in received:
+            received += client.recv(4096)
+    found = [received.index(b"x-request-id: " + name) for name in (b"one", b"two", b"three")]
+    assert found == sorted(found)
+
+
+def test_a_client_that_leaves_with_a_further_request_waiting_is_told_to_the_one_under_way(
+    running: Gateway, first: Upstream, database: Database
+) -> None:
+    first.script = hanging = Hanging()
+    body, key = {"model": "gpt-4o-mini", "messages": HELLO}, running.key()
+    with socket.create_connection(running.host) as client:
+        both = (request(running, key, body, X_Cajanegra_Request_Id=name) for name in ("begun", "waiting"))
+        client.sendall(b"".join(both))
+        assert hanging.asked.wait(START)
+    assert hanging.left.wait(START)
+    assert recorded(database, "begun").call["error_code"] == "cancelled"
+    running.stop()
+    log = (running.directory / "server.log").read_text()
+    assert "Traceback" not in log
+    assert "ASGI" not in log
+
+
+def test_a_stop_writes_the_last_lines_of_the_access_log(running: Gateway, first: Upstream) -> None:
+    first.script = answers(chat_completion())
+    with socket.create_connection(running.host, timeout=START) as client:
+        body = {"model": "gpt-4o-mini", "messages": HELLO}
+        client.sendall(request(running, running.key(), body, X_Request_Id="last", Connection="close"))
+        while client.recv(4096):
+            pass
+    running.stop()
+    assert "POST /v1/chat/completions 200" in (running.directory / "server.log").read_text()
+
+
 def test_a_call_whose_process_is_killed_is_recorded_and_the_server_goes_on(
     running: Gateway, first: Upstream, database: Database
 ) -> None:

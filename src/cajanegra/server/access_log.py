@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import select
 import time
+from collections.abc import Iterable, Iterator
 from typing import TextIO
+
+access_log = logging.getLogger("cajanegra.access")
 
 LATE = 0.05
 """Seconds that a line may wait."""
@@ -33,11 +38,12 @@ class LineFormatter(logging.Formatter):
 
 
 class LineHandler(logging.StreamHandler[TextIO]):
-    """For records that are made on an event loop; what waits is written when the program ends, too."""
+    """For records that are made on an event loop."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         super().__init__(stream)
         self._lines: list[str] = []
+        self._may_wait = True
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record with those that come within a moment."""
@@ -46,7 +52,7 @@ class LineHandler(logging.StreamHandler[TextIO]):
         except Exception:  # noqa: BLE001 - as the library does: what cannot be logged stops nobody
             self.handleError(record)
             return
-        if len(self._lines) >= MOST:
+        if len(self._lines) >= MOST or not self._may_wait:
             self.flush()
         elif len(self._lines) == 1:
             self._flush_soon()
@@ -56,14 +62,42 @@ class LineHandler(logging.StreamHandler[TextIO]):
         self.acquire()
         try:
             lines, self._lines = self._lines, []
-            if lines:
-                self.stream.write("".join(lines))
-            super().flush()
+            with contextlib.suppress(OSError, ValueError):  # a stream that is broken or closed stops nobody
+                for piece in _pieces(lines):
+                    self.stream.write(piece)
+                super().flush()
         finally:
             self.release()
+
+    def hurry(self) -> None:
+        """Write what waits, and from now on each record at once."""
+        self._may_wait = False
+        self.flush()
 
     def _flush_soon(self) -> None:
         try:
             asyncio.get_running_loop().call_later(LATE, self.flush)
         except RuntimeError:  # nobody would come back to it
             self.flush()
+
+
+def hurry() -> None:
+    """Have no line wait any more: a process that a signal ends goes without a further word."""
+    for handler in access_log.handlers:
+        if isinstance(handler, LineHandler):
+            handler.hurry()
+
+
+def _pieces(lines: Iterable[str]) -> Iterator[str]:
+    """Lines joined to what a pipe takes at once, so that those of other processes do not come between."""
+    together: list[str] = []
+    size = 0
+    for line in lines:
+        length = len(line) if line.isascii() else len(line.encode(errors="replace"))
+        if size + length > select.PIPE_BUF and together:
+            yield "".join(together)
+            together, size = [], 0
+        together.append(line)
+        size += length
+    if together:
+        yield "".join(together)

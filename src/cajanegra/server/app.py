@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from cajanegra.server import access_log
 from cajanegra.server.api.health import health_router
 from cajanegra.server.api.keys import keys_router
 from cajanegra.server.api.session import session_router
@@ -87,6 +88,7 @@ def create_app(settings: Settings | None = None, *, beside: Mapping[str, ASGIApp
         retain_until(context.stopping, context.settings)
         yield {STOP: context.stopping.set}
         context.stopping.set()
+        access_log.hurry()
         await gateway.aclose()
         await run_in_threadpool(context.close)
         keys.close()

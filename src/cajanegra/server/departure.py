@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from starlette.types import Receive, Scope
+
+logger = logging.getLogger("cajanegra.server")
 
 _IN_STATE = "cajanegra.departure"
 
@@ -61,6 +64,7 @@ class _OfReceive:
     def tell(self, leave: Callable[[], object]) -> None:
         self._leave = leave
         self._watch = asyncio.get_running_loop().create_task(self._until_gone())
+        self._watch.add_done_callback(self._tell)
 
     def forget(self) -> None:
         self._leave = None
@@ -70,6 +74,12 @@ class _OfReceive:
     async def _until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
+
+    def _tell(self, watch: asyncio.Task[None]) -> None:
+        if watch.cancelled():
+            return
+        if error := watch.exception():  # nobody will hear of the client any more
+            logger.debug("a client is taken for gone: %s", error)
         if self._leave is not None:
             self._leave()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -13,12 +12,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cajanegra.domain.ids import uuid7
 from cajanegra.server import origins
+from cajanegra.server.access_log import access_log
 from cajanegra.server.gateway.refusals import GATEWAY, of_problem, refuse
 from cajanegra.server.metrics import Metrics
 from cajanegra.server.problems import ProblemError, problem_response, told
 from cajanegra.settings import Server
-
-access_log = logging.getLogger("cajanegra.access")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _SECURITY = (

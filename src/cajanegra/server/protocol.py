@@ -77,6 +77,8 @@ class Protocol(HttpToolsProtocol):
         self._head_timer: TimerHandle | None = None
         self._read_timer: TimerHandle | None = None
         self._departure = OfConnection()
+        self._running: Any = None
+        """The request that is being answered; ``cycle`` is of the last that has come."""
 
     def connection_made(self, transport: BaseTransport) -> None:
         """A client has connected, and has only so long to say what it wants."""
@@ -97,6 +99,9 @@ class Protocol(HttpToolsProtocol):
         self._stop_timer()
         self._stop_read_timer()
         super().connection_lost(exc)
+        if self._running is not None:
+            self._running.disconnected = True
+            self._running.message_event.set()
         self._departure.happen()
 
     def on_message_begin(self) -> None:
@@ -148,6 +153,10 @@ class Protocol(HttpToolsProtocol):
         if stop := self.app_state.get(STOP):
             stop()
         super().shutdown()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _start_timer(self) -> None:
         if self._head_timer is None:

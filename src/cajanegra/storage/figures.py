@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -46,20 +46,20 @@ Group = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Grouping:
+class GroupedBy:
     """How calls are grouped.
 
     Attributes:
         keys: by what; none: all are one group, which is ``()``.
-        only: values of the last key that matter; ``None``: all.
+        only: of some keys, the values that matter.
     """
 
     keys: Keys
-    only: Sequence[str] | None = None
+    only: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def sums_of_rows(
-    connection: Connection, conditions: Sequence[ColumnElement[bool]], groupings: Sequence[Grouping]
+    connection: Connection, conditions: Sequence[ColumnElement[bool]], groupings: Sequence[GroupedBy]
 ) -> list[dict[Group, Sums]]:
     """What the calls that meet the conditions come to, per group; each is looked at once for all groupings.
 
@@ -95,14 +95,14 @@ def sums_of_rows(
     return found
 
 
-def _summed(calls: CTE, number: int, grouping: Grouping, most: int, dialect: str) -> Select[Any]:
+def _summed(calls: CTE, number: int, grouping: GroupedBy, most: int, dialect: str) -> Select[Any]:
     """What calls come to by one grouping, whose keys are filled up to so many."""
     keys = [calls.c[f"by_{name}"] for name in grouping.keys]
     nothing = [literal("")] * (most - len(keys))
     currency = currency_of(dialect)
     query = select(literal(number), *keys, *nothing, _STATE, currency, *_measured(dialect)).select_from(calls)
-    query = query.group_by(*keys, _STATE, currency)
-    return query if grouping.only is None else query.where(keys[-1].in_(grouping.only))
+    only = (calls.c[f"by_{name}"].in_(values) for name, values in grouping.only.items())
+    return query.where(*only).group_by(*keys, _STATE, currency)
 
 
 def read_once(columns: Sequence[ColumnElement[Any]], conditions: Sequence[ColumnElement[bool]]) -> Subquery:

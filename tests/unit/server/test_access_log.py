@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+import select
 import time
 import weakref
 
@@ -14,11 +15,13 @@ from cajanegra.server import access_log
 from cajanegra.server.access_log import LineFormatter, LineHandler
 
 
-class Counting(io.StringIO):
-    writes = 0
+class Out(io.StringIO):
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[str] = []
 
     def write(self, text: str) -> int:
-        self.writes += 1
+        self.written.append(text)
         return super().write(text)
 
 
@@ -27,24 +30,24 @@ def record(text: str, created: float = 1_700_000_000.25) -> logging.LogRecord:
 
 
 def test_lines_that_come_together_are_written_at_once() -> None:
-    out = Counting()
+    out = Out()
     handler = LineHandler(out)
 
     async def story() -> None:
         for number in range(3):
             handler.handle(record(f"{number}"))
-        assert out.writes == 0
+        assert not out.written
         await asyncio.sleep(2 * access_log.LATE)
         handler.handle(record("later"))
         await asyncio.sleep(2 * access_log.LATE)
 
     asyncio.run(story())
-    assert (out.getvalue(), out.writes) == ("0\n1\n2\nlater\n", 2)
+    assert (out.getvalue(), len(out.written)) == ("0\n1\n2\nlater\n", 2)
 
 
 def test_what_waits_is_bounded_and_is_written_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(access_log, "MOST", 2)
-    out = Counting()
+    out = Out()
     handler = LineHandler(out)
 
     async def story() -> None:
@@ -58,18 +61,59 @@ def test_what_waits_is_bounded_and_is_written_at_the_end(monkeypatch: pytest.Mon
 
 
 def test_without_an_event_loop_a_line_does_not_wait() -> None:
-    out = Counting()
+    out = Out()
     LineHandler(out).handle(record("now"))
     assert out.getvalue() == "now\n"
 
 
 def test_what_cannot_be_formatted_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging, "raiseExceptions", False)
-    out = Counting()
+    out = Out()
     handler = LineHandler(out)
     handler.handle(logging.makeLogRecord({"msg": "%d", "args": ("no number",)}))
     handler.handle(record("next"))
     assert out.getvalue() == "next\n"
+
+
+def test_each_write_is_of_whole_lines_that_a_pipe_takes_at_once() -> None:
+    out = Out()
+    handler = LineHandler(out)
+    texts = [f"{number} {'ñ' * (number % 300)}" for number in range(400)] + ["x" * 10_000]
+
+    async def story() -> None:
+        for text in texts:
+            handler.handle(record(text))
+        handler.flush()
+
+    asyncio.run(story())
+    written = out.written
+    assert "".join(written).splitlines() == texts
+    assert all(piece.endswith("\n") for piece in written)
+    assert all(len(piece.encode()) <= select.PIPE_BUF for piece in written if piece.count("\n") > 1)
+    assert len(written) < len(texts) / 5
+
+
+def test_a_process_that_ends_writes_what_waits_and_all_that_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = Out()
+    handler = LineHandler(out)
+    monkeypatch.setattr(access_log.access_log, "handlers", [handler])
+
+    async def story() -> None:
+        handler.handle(record("waiting"))
+        access_log.hurry()
+        assert out.getvalue() == "waiting\n"
+        handler.handle(record("late"))
+        assert out.getvalue() == "waiting\nlate\n"
+
+    asyncio.run(story())
+
+
+def test_a_stream_that_is_broken_stops_nobody() -> None:
+    out = Out()
+    out.close()
+    handler = LineHandler(out)
+    handler.handle(record("nobody reads it"))
+    handler.flush()
 
 
 def test_times_read_as_the_librarys() -> None:

@@ -50,5 +50,20 @@ def test_any_other_server_is_asked_for_messages() -> None:
     assert asyncio.run(story()) == ["gone"]
 
 
+def test_a_server_that_can_tell_nothing_more_is_as_one_whose_client_has_left() -> None:
+    async def story() -> list[str]:
+        told: list[str] = []
+
+        async def receive() -> dict[str, Any]:
+            raise ConnectionResetError
+
+        departure_of({}, receive).tell(lambda: told.append("gone"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return told
+
+    assert asyncio.run(story()) == ["gone"]
+
+
 async def _never() -> dict[str, Any]:
     raise AssertionError("the connection is known")

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy import cast as sql_cast
 
 from cajanegra.storage.figures import (
-    Grouping,
+    GroupedBy,
     cost_of,
     currency_of,
     details_measured,
@@ -127,7 +127,11 @@ def _figures(
     if len(asked) == 1 and asked[0].values is not None:  # none of the others need be read
         found.append(of_rows(asked[0].by[0]).in_(asked[0].values))
     groupings = [
-        Grouping({**buckets, **{name: of_rows(name) for name in one.by}}, one.values) for one in asked
+        GroupedBy(
+            {**buckets, **{name: of_rows(name) for name in one.by}},
+            {} if one.values is None else {one.by[0]: one.values},
+        )
+        for one in asked
     ]
     return sums_of_rows(connection, found, groupings)
 
