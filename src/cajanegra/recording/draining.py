@@ -60,6 +60,8 @@ class OwnTrack:
         self._reader = SpoolReader(spool)
         self.has_caught_up = False
         """Whether the last batch took all that there was."""
+        self.taken = 0
+        """Records of the last batch."""
         self._carry_from = 0
 
     def get_ready(self) -> None:
@@ -83,6 +85,7 @@ class OwnTrack:
             events += len(entries)
             records += len(chunk)
             yield chunk
+        self.taken = records
         self.has_caught_up = events < BATCH_EVENTS and records < BATCH and size < BATCH_BYTES
 
     def reached(self) -> tuple[int, int]:

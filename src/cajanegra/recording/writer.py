@@ -25,6 +25,10 @@ logger = logging.getLogger("cajanegra")
 
 SCHEDULE_DELAY = 0.2
 """Seconds in which events gather before they are taken: how late a row is when all is well."""
+BUSY_DELAY = 1.0
+"""The same while many calls end: a transaction for every hundred of them costs more than their rows."""
+MANY = 100
+"""Records taken at once from which on it is so."""
 ADOPT_EVERY = 5.0
 """Seconds between two looks for the tracks of dead processes."""
 SYNC_EVERY = 1.0
@@ -220,11 +224,12 @@ class Writer:
     def _sleep(self) -> None:
         # An event may arrive between these lines: either it sees that we sleep, or we see it.
         self.spool.on_append = self._rouse
-        if self.spool.end <= self._own.position:
+        is_quiet = self.spool.end <= self._own.position
+        if is_quiet:
             self._wake.wait(self._sync_every)
         self.spool.on_append = None
         self._wake.clear()
-        self._wait(SCHEDULE_DELAY)
+        self._wait(SCHEDULE_DELAY if is_quiet or self._own.taken < MANY else BUSY_DELAY)
 
     def _wait(self, seconds: float) -> None:
         if not self._closed:
