@@ -25,7 +25,7 @@ logger = logging.getLogger("cajanegra")
 
 SCHEDULE_DELAY = 0.2
 """Seconds in which events gather before they are taken: how late a row is when all is well."""
-BUSY_DELAY = 1.0
+BUSY_DELAY = 0.5
 """The same while many calls end: a transaction for every hundred of them costs more than their rows."""
 MANY = 100
 """Records taken at once from which on it is so."""
