@@ -52,7 +52,7 @@ class Patience:
             self._among = None
 
     def come_near(self) -> None:
-        """The second in which the timer rings has begun."""
+        """Take a timer of its own: the second in which it rings is near."""
         self._among = None
         self._timer = self._loop.call_at(self._rings_at, self._ring)
 
@@ -82,7 +82,7 @@ class Patience:
         if self._until - self._loop.time() > NEAR:
             self._among = _far_of(self._loop).join(self, self._until)
         else:
-            self._timer = self._loop.call_at(self._until, self._ring)
+            self.come_near()
 
     def _ring(self) -> None:
         self._timer = None

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol, with limits for slow clients, and word of a stop for streams."""
+"""uvicorn's HTTP protocol, with limits for slow clients, and word of a stop and of clients that leave."""
 
 from __future__ import annotations
 

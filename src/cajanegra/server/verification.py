@@ -62,7 +62,7 @@ class Verification:
         self._none_at = float("-inf")
 
     def recall(self, kind: Kind, secret: str) -> Key | None:
-        """The key that this text is, or that this session stands for, if that was found out just now.
+        """The key that a text is, or that a browser's session stands for, if that was found out just now.
 
         Looks nothing up. It is found by the hash of what the caller sent, which tells nothing of how near a
         guess was.
@@ -74,7 +74,7 @@ class Verification:
         return self._recalled(kind, secret, GRACE) is not None
 
     def verify(self, kind: Kind, secret: str) -> Key | None:
-        """The key that this text is, or that this session stands for, if it holds.
+        """The key that a text is, or that a browser's session stands for, if it holds.
 
         Raises:
             StorageError: the database cannot be read, and the secret was not seen lately.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -74,11 +74,9 @@ def sums_of_rows(
     labels = [expression.label(f"by_{name}") for name, expression in keys.items()]
     read = read_once([*labels, *_read(dialect)], conditions)
     calls = select(*read.c).cte("each")
-    most = max(len(one.keys) for one in groupings)
-    queries = [_summed(calls, number, one, most, dialect) for number, one in enumerate(groupings)]
+    also = _STATE, currency_of(dialect)
     found: list[dict[Group, Sums]] = [{} for _one in groupings]
-    for number, *row in connection.execute(union_all(*queries)):
-        group, values = row[:most], row[most:]
+    for number, group, values in grouped(connection, calls, groupings, also, _measured(dialect)):
         state, money, count, recovered, tokens, costs, last, times, first = values
         one = Sums(
             calls=count,
@@ -91,18 +89,36 @@ def sums_of_rows(
             first_token=sketch_of(first),
             last_at=time_text(last) if isinstance(last, datetime) else last,
         )
-        found[number].setdefault(tuple(group[: len(groupings[number].keys)]), Sums()).add(one)
+        found[number].setdefault(group, Sums()).add(one)
     return found
 
 
-def _summed(calls: CTE, number: int, grouping: GroupedBy, most: int, dialect: str) -> Select[Any]:
-    """What calls come to by one grouping, whose keys are filled up to so many."""
-    keys = [calls.c[f"by_{name}"] for name in grouping.keys]
-    nothing = [literal("")] * (most - len(keys))
-    currency = currency_of(dialect)
-    query = select(literal(number), *keys, *nothing, _STATE, currency, *_measured(dialect)).select_from(calls)
-    only = (calls.c[f"by_{name}"].in_(values) for name, values in grouping.only.items())
-    return query.where(*only).group_by(*keys, _STATE, currency)
+def grouped(
+    connection: Connection,
+    calls: CTE,
+    groupings: Sequence[GroupedBy],
+    also: Sequence[ColumnElement[Any]],
+    sums: Sequence[ColumnElement[Any]],
+) -> Iterator[tuple[int, Group, Sequence[Any]]]:
+    """What calls come to by each grouping: its number, the group, and the values of ``also`` and of the sums.
+
+    Args:
+        connection: reads the database, which looks at the calls once.
+        calls: has a column ``by_`` for each key.
+        groupings: see ``sums_of_rows``.
+        also: what each group is divided by, too.
+        sums: what is added up.
+    """
+    most = max(len(one.keys) for one in groupings)
+    queries: list[Select[Any]] = []
+    for number, one in enumerate(groupings):
+        keys = [calls.c[f"by_{name}"] for name in one.keys]
+        filled_up = [literal("")] * (most - len(keys))
+        only = (calls.c[f"by_{name}"].in_(values) for name, values in one.only.items())
+        query = select(literal(number), *keys, *filled_up, *also, *sums).select_from(calls)
+        queries.append(query.where(*only).group_by(*keys, *also))
+    for number, *row in connection.execute(union_all(*queries)):
+        yield number, tuple(row[: len(groupings[number].keys)]), row[most:]
 
 
 def read_once(columns: Sequence[ColumnElement[Any]], conditions: Sequence[ColumnElement[bool]]) -> Subquery:

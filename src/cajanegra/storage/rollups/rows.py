@@ -9,26 +9,24 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
-    CTE,
     BigInteger,
     ColumnElement,
     Connection,
-    Select,
     column,
     false,
     func,
-    literal,
     select,
-    union_all,
 )
 from sqlalchemy import cast as sql_cast
 
 from cajanegra.storage.figures import (
     GroupedBy,
+    Keys,
     cost_of,
     currency_of,
     details_measured,
     details_read,
+    grouped,
     money_read,
     read_once,
     sums_of_rows,
@@ -43,8 +41,6 @@ from cajanegra.storage.tables import REQUEST_LOGS
 Groups = dict[Group, Sums]
 
 _LOGS = REQUEST_LOGS.c
-_MOST_KEYS = 2
-"""Dimensions of a question that is answered together with others."""
 _TO_THE_SECOND = len("2026-11-24 12:00:00")
 _OF_ROWS: Mapping[Dimension, ColumnElement[Any]] = {
     "tenant": _LOGS.tenant_id,
@@ -126,14 +122,13 @@ def _figures(
         found.append(_LOGS.created_at.is_not(None))
     if len(asked) == 1 and asked[0].values is not None:  # none of the others need be read
         found.append(of_rows(asked[0].by[0]).in_(asked[0].values))
-    groupings = [
-        GroupedBy(
-            {**buckets, **{name: of_rows(name) for name in one.by}},
-            {} if one.values is None else {one.by[0]: one.values},
-        )
-        for one in asked
-    ]
-    return sums_of_rows(connection, found, groupings)
+    return sums_of_rows(connection, found, [_grouping(one, buckets) for one in asked])
+
+
+def _grouping(asked: Question, buckets: Keys | None = None) -> GroupedBy:
+    keys = dict(buckets or {})
+    keys.update((name, of_rows(name)) for name in asked.by)
+    return GroupedBy(keys, {} if asked.values is None else {asked.by[0]: asked.values})
 
 
 def _counts(
@@ -147,16 +142,19 @@ def _counts(
     read = read_once([*keys, *_read(dialect, in_detail=in_detail)], conditions)
     names_read: list[ColumnElement[Any]] = [column(key.name) for key in keys]
     calls = select(*names_read, *_columns(dialect, in_detail=in_detail)).select_from(read).cte("each")
-    queries = [_count(calls, number, one) for number, one in enumerate(asked)]
+    also = (calls.c.of_currency,) if in_detail else ()
+    measured = ("tokens", "of_cost", *DETAILS) if in_detail else ("tokens",)
+    added = [func.count(), *(func.coalesce(func.sum(calls.c[name]), 0) for name in measured)]
     found: list[Groups] = [{} for _one in asked]
-    for number, *row in connection.execute(union_all(*queries)):
-        group, (count, tokens, *more) = row[:_MOST_KEYS], row[_MOST_KEYS:]
+    groupings = [_grouping(one) for one in asked]
+    for number, group, values in grouped(connection, calls, groupings, also, added):
+        count, tokens, *more = values[len(also) :]
         sums = Sums(count, tokens=int(tokens))
         if in_detail:
-            currency, costs, *details = more
+            currency, (costs, *details) = values[0], more
             sums.with_details(details).costs = {} if currency is None else {currency: int(costs)}
         if count:
-            found[number].setdefault(tuple(group[: len(asked[number].by)]), Sums()).add(sums)
+            found[number].setdefault(group, Sums()).add(sums)
     return found
 
 
@@ -175,19 +173,6 @@ def _columns(dialect: str, *, in_detail: bool) -> Sequence[ColumnElement[Any]]:
         return (tokens,)
     details = [one.label(name) for name, one in zip(DETAILS, details_measured(dialect), strict=True)]
     return tokens, cost_of(column("cost"), dialect).label("of_cost"), currency_of(dialect), *details
-
-
-def _count(calls: CTE, number: int, asked: Question) -> Select[Any]:
-    of = calls.c
-    keys = [of[f"by_{name}"] for name in asked.by]
-    nothing = [literal("")] * (_MOST_KEYS - len(keys))
-    sums: list[ColumnElement[Any]] = [func.count(), func.coalesce(func.sum(of.tokens), 0)]
-    by = [*keys]
-    if asked.measure == "usage":
-        by.append(of.of_currency)
-        sums += [of.of_currency, *(func.coalesce(func.sum(of[name]), 0) for name in ("of_cost", *DETAILS))]
-    query = select(literal(number), *keys, *nothing, *sums).group_by(*by)
-    return query if asked.values is None else query.where(keys[0].in_(asked.values))
 
 
 def _number_of(dialect: str, length: int) -> ColumnElement[int]:
