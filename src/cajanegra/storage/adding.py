@@ -80,5 +80,6 @@ def _sum(least: str, table: Table, column: str) -> str:
 
 
 def _chosen(function: str, table: str, column: str) -> str:
-    # What was there may be NULL, which SQLite's function would keep.
-    return f"{column} = {function}(coalesce({table}.{column}, excluded.{column}), excluded.{column})"
+    here, new = f"{table}.{column}", f"excluded.{column}"
+    # SQLite's function returns NULL where one of both is.
+    return f"{column} = {function}(coalesce({here}, {new}), coalesce({new}, {here}))"

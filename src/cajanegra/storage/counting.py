@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, case, delete, func, insert, select, update
+from sqlalchemy import Connection, case, delete, func, select, update
 
 from cajanegra.domain.pattern import GROUPING_VERSION
 from cajanegra.storage.adding import Counter
 from cajanegra.storage.calls import Written
-from cajanegra.storage.fitting import fit_time
 from cajanegra.storage.fitting_columns import time_text
 from cajanegra.storage.occurrences import write_links
+from cajanegra.storage.reopening import reopen
 from cajanegra.storage.rows import pattern_row
 from cajanegra.storage.tables import (
     ERROR_ANALYSIS,
@@ -31,7 +31,6 @@ PATTERN_TABLES = (PATTERNS, PATTERN_TENANTS, PATTERN_HOURS, PATTERN_FACETS, OCCU
 """What counting in full needs beside ``ai_error_analysis``."""
 
 _ANALYSIS = ERROR_ANALYSIS.c
-_SPAN: Any = {"earliest": ("first_occurred",), "latest": ("last_occurred",)}
 
 _TOTALS = Counter(
     ERROR_ANALYSIS,
@@ -53,16 +52,18 @@ _OWN = Counter(
     ("pattern", "failures", "recovered", "first_occurred", "last_occurred", "grouping_version"),
     keys=("pattern",),
     sums=("failures", "recovered"),
+    earliest=("first_occurred",),
+    latest=("last_occurred",),
     replaced=("grouping_version",),
-    returning=("pattern", "merged_into"),
-    **_SPAN,
+    returning=("pattern", "merged_into", "resolved_before"),
 )
 _TENANTS = Counter(
     PATTERN_TENANTS,
-    ("pattern", "tenant_id", "failures", "recovered", "first_occurred", "last_occurred"),
+    ("pattern", "tenant_id", "failures", "recovered", "first_occurred", "last_occurred", "regressed_at"),
     keys=("pattern", "tenant_id"),
     sums=("failures", "recovered"),
-    **_SPAN,
+    earliest=("first_occurred", "regressed_at"),
+    latest=("last_occurred",),
 )
 _HOURS = Counter(
     PATTERN_HOURS,
@@ -96,19 +97,20 @@ def count_patterns(connection: Connection, written: Written, now: datetime, *, i
     if not in_full:
         _count_totals(connection, {name: [found] for name, found in tallies.items()}, now)
         return
-    merged = _count_own(connection, tallies)
-    by_total: dict[str, list[PatternTallies]] = {}
+    own = _count_own(connection, tallies)
+    by_total: dict[str, dict[str, PatternTallies]] = {}
     for name, found in tallies.items():
-        by_total.setdefault(merged.get(name) or name, []).append(found)
-    _reopen(connection, by_total, _count_totals(connection, by_total, now), now)
-    _count_details(connection, tallies)
+        by_total.setdefault(own[name].merged_into or name, {})[name] = found
+    totals = _count_totals(connection, {name: [*found.values()] for name, found in by_total.items()}, now)
+    came_back = reopen(connection, totals, by_total, own, now)
+    _count_details(connection, tallies, came_back, now)
     write_links(connection, tallies, written)
     if written.replaced:
         _drop_empty(connection, list(tallies))
 
 
-def _count_own(connection: Connection, tallies: Mapping[str, PatternTallies]) -> dict[str, str | None]:
-    """Count under the names of grouping; returns what they are merged into.
+def _count_own(connection: Connection, tallies: Mapping[str, PatternTallies]) -> dict[str, Any]:
+    """Count under the names of grouping; returns the rows by their names.
 
     The rows stay locked, so that whoever merges a pattern waits until what was counted under it is there.
     """
@@ -116,7 +118,7 @@ def _count_own(connection: Connection, tallies: Mapping[str, PatternTallies]) ->
         (name, found.total.failures, found.total.recovered, *_span(found), GROUPING_VERSION)
         for name, found in tallies.items()
     ]
-    return {row.pattern: row.merged_into for row in _OWN.add(connection, rows)}
+    return {row.pattern: row for row in _OWN.add(connection, rows)}
 
 
 def _span(found: PatternTallies) -> tuple[str | None, str | None]:
@@ -167,46 +169,21 @@ def _take(connection: Connection, name: str, count: int) -> None:
     connection.execute(delete(ERROR_ANALYSIS).where(here, _ANALYSIS.occurrence_count == 0, untouched))
 
 
-def _reopen(
-    connection: Connection, by_total: Mapping[str, list[PatternTallies]], rows: list[Any], now: datetime
+def _count_details(
+    connection: Connection,
+    tallies: Mapping[str, PatternTallies],
+    came_back: Collection[tuple[str, str]],
+    now: datetime,
 ) -> None:
-    """Open the patterns again that are resolved and that a call met which began after that."""
-    for name, status, resolved_at in rows:
-        if status != "resolved":
-            continue
-        here = _ANALYSIS.error_pattern == name
-        since = _seconds(resolved_at)
-        if since is None:  # somebody wrote the status alone: from now on it is known since when
-            connection.execute(update(ERROR_ANALYSIS).where(here).values(resolved_at=fit_time(now)))
-            continue
-        begun = max((found.begun for found in by_total[name] if found.total.failures > 0), default=0.0)
-        if begun <= since:
-            continue
-        at = fit_time(now)
-        opened = {"resolution_status": "open", "resolved_at": None, "updated_at": at}
-        connection.execute(update(ERROR_ANALYSIS).where(here).values(opened))
-        connection.execute(update(PATTERNS).where(PATTERNS.c.pattern == name).values(regressed_at=at))
-        change = {"change": "regressed", "before": "resolved", "after": "open", "changed_at": at}
-        connection.execute(insert(PATTERN_CHANGES).values(pattern=name, **change))
-
-
-def _seconds(time: Any) -> float | None:
-    """A stored time in seconds since the Unix epoch; on SQLite anything may stand there."""
-    try:
-        found = datetime.fromisoformat(time) if isinstance(time, str) else time
-        return float((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())
-    except (AttributeError, ValueError, OverflowError):
-        return None
-
-
-def _count_details(connection: Connection, tallies: Mapping[str, PatternTallies]) -> None:
+    at = time_text(now)
     tenants: list[tuple[Any, ...]] = []
     hours: list[tuple[Any, ...]] = []
     facets: list[tuple[Any, ...]] = []
     for name, found in tallies.items():
         for tenant, one in sorted(found.by_tenant.items()):
             span = time_text(one.first), time_text(one.last)
-            tenants.append((name, tenant, one.failures, one.recovered, *span))
+            regressed_at = at if (name, tenant) in came_back else None
+            tenants.append((name, tenant, one.failures, one.recovered, *span, regressed_at))
         for (tenant, hour), count in sorted(found.by_hour.items()):
             hours.append((name, tenant, time_text(hour), count))
         for key, one in sorted(found.facets()):

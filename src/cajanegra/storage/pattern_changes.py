@@ -13,6 +13,7 @@ from cajanegra.errors import UsageError
 from cajanegra.storage.database import Database, inserting, writing
 from cajanegra.storage.fitting import INT32_MAX, fit_text, fit_time
 from cajanegra.storage.pattern_names import members, no_such_pattern
+from cajanegra.storage.reopening import forget_regressions
 from cajanegra.storage.tables import ERROR_ANALYSIS, PATTERN_CHANGES, PATTERNS
 
 Resolution = Literal["open", "resolved", "wontfix"]
@@ -54,7 +55,8 @@ def set_status(db: Database, name: str, status: str, now: datetime, *, by: str |
             "resolved_at": None if known == "open" else at,
         }
         connection.execute(update(ERROR_ANALYSIS).where(_ANALYSIS.error_pattern == here).values(values))
-        connection.execute(update(PATTERNS).where(_OWN.pattern == here).values(regressed_at=None))
+        seen = {"regressed_at": None, "resolved_before": None}
+        connection.execute(update(PATTERNS).where(_OWN.pattern == here).values(seen))
         if before.resolution_status != known:
             note_change(connection, here, "status", before.resolution_status, known, at=now, by=by)
     return str(here)
@@ -96,11 +98,12 @@ def merge(db: Database, name: str, into: str, now: datetime, *, by: str | None =
             "last_occurred": max(filter(None, (row["last_occurred"], other["last_occurred"])), default=None),
             "updated_at": fit_time(now),
         }
+        forget_regressions(connection, name)
         connection.execute(update(PATTERNS).where(_OWN.merged_into == name).values(merged_into=target))
         connection.execute(
             update(PATTERNS)
             .where(_OWN.pattern == name)
-            .values(merged_into=target, kept=kept, regressed_at=None)
+            .values(merged_into=target, kept=kept, regressed_at=None, resolved_before=None)
         )
         connection.execute(update(ERROR_ANALYSIS).where(_ANALYSIS.error_pattern == target).values(both))
         connection.execute(delete(ERROR_ANALYSIS).where(_ANALYSIS.error_pattern == name))

@@ -125,12 +125,13 @@ class PatternQuery:
         return query.where(_ANALYSIS.error_pattern.is_not(None), *self._conditions())
 
     def _state(self, regressed_at: ColumnElement[Any]) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-        """Status, and when a failure opened it again; for a tenant a failure of its own, since that time."""
+        """Status, and when a failure opened it again; for a tenant a failure of its own."""
         status: ColumnElement[str] = func.coalesce(_ANALYSIS.resolution_status, "open")
         if self.tenant is None:
             return status, regressed_at
-        others = and_(regressed_at.is_not(None), self.keys["last"] < regressed_at)
-        return case((others, "resolved"), else_=status), case((others, None), else_=regressed_at)
+        own = self._counts.c.regressed
+        others = and_(regressed_at.is_not(None), own.is_(None))
+        return case((others, "resolved"), else_=status), case((regressed_at.is_not(None), own))
 
     def _counted(self) -> FromClause:
         """Our counts under the names of today; a tenant's own, where one asks."""
@@ -151,6 +152,7 @@ class PatternQuery:
                 func.sum(table.c.recovered).label("recovered"),
                 func.min(table.c.first_occurred).label("first"),
                 func.max(table.c.last_occurred).label("last"),
+                func.min(table.c.regressed_at).label("regressed"),
             )
             .group_by(name)
             .subquery()

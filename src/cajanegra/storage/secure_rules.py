@@ -70,7 +70,10 @@ OPEN = frozenset({VERSION_TABLE, "cajanegra_rollup_state"})
 OF_ALL_TENANTS: Mapping[str, frozenset[str]] = {
     "ai_error_analysis": frozenset({"occurrence_count", "last_occurred", "created_at", "updated_at"}),
     "cajanegra_patterns": frozenset(
-        {"failures", "recovered", "first_occurred", "last_occurred", "regressed_at", "kept"}
+        {
+            "failures", "recovered", "first_occurred", "last_occurred", "regressed_at", "resolved_before",
+            "kept",
+        }
     ),
 }
 """Columns that tell how other tenants fare; a role of one tenant may not read them."""

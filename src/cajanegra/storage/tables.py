@@ -171,6 +171,8 @@ class PatternRecord(Base):
     """The pattern under which its failures are counted now; that one is never merged itself."""
     kept: Mapped[Any | None] = mapped_column(_Json)
     """Its row of ``ai_error_analysis`` when it was merged."""
+    resolved_before: Mapped[datetime | None] = mapped_column(DateTime)
+    """When it had been resolved, where a failure reopened it; NULL with ``regressed_at``."""
 
 
 class PatternTenant(Base):
@@ -185,6 +187,8 @@ class PatternTenant(Base):
     recovered: Mapped[int] = mapped_column(BigInteger)
     first_occurred: Mapped[datetime] = mapped_column(DateTime)
     last_occurred: Mapped[datetime] = mapped_column(DateTime)
+    regressed_at: Mapped[datetime | None] = mapped_column(DateTime)
+    """When a failure of its own reopened it; says nothing where that of the pattern is NULL."""
 
 
 class PatternHour(Base):

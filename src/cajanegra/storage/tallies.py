@@ -60,8 +60,8 @@ class PatternTallies:
         by_hour: failures by tenant and hour.
         by_facet: the same by tenant, facet and value.
         sample: one of the failures; ``None`` where some are only taken away.
-        begun: when the latest of the calls began that met it, in seconds since the Unix epoch; 0 where that
-            is not known.
+        begun: by tenant, when the latest of the calls began that met it, in seconds since the Unix epoch;
+            nothing where that is not known.
         links: the calls that met it, by their names.
     """
 
@@ -70,7 +70,7 @@ class PatternTallies:
     by_hour: dict[tuple[str, datetime], int] = field(default_factory=dict)
     by_facet: dict[tuple[str, str, str], Tally] = field(default_factory=dict)
     sample: Occurrence | None = None
-    begun: float = 0.0
+    begun: dict[str, float] = field(default_factory=dict)
     links: dict[str, Link] = field(default_factory=dict)
 
     def add(self, met: Met, sign: int) -> None:
@@ -95,8 +95,8 @@ class PatternTallies:
         known = self.links.get(call.name)
         if known is None or known.at < met.at:
             self.links[call.name] = Link(call, met.tenant_id, met.at)
-        if self.begun < call.record.created_at <= latest:
-            self.begun = call.record.created_at
+        if self.begun.get(met.tenant_id, 0.0) < call.record.created_at <= latest:
+            self.begun[met.tenant_id] = call.record.created_at
 
     def facets(self) -> Iterable[tuple[tuple[str, str, str], Tally]]:
         """What is added by tenant, facet and value: the most frequent values, where there are very many."""

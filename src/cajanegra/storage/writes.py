@@ -26,7 +26,7 @@ from cajanegra.storage.rows import (
     content_columns,
     step_columns,
 )
-from cajanegra.storage.tables import CONTENTS, ERROR_RECOVERY, REQUEST_LOGS, TRACKS, WAITING
+from cajanegra.storage.tables import CONTENTS, ERROR_RECOVERY, PATTERNS, REQUEST_LOGS, TRACKS, WAITING
 
 logger = logging.getLogger("cajanegra")
 
@@ -113,9 +113,12 @@ class Store:
         migrate.ensure_sqlite(self._db)
         with self._db.engine.connect() as connection:
             names = inspect(connection).get_table_names()
+            patterns = all(table.name in names for table in PATTERN_TABLES) and self._db.has_column(
+                connection, PATTERNS.c.resolved_before
+            )
         is_new = REQUEST_LOGS.name not in names  # then nothing can be written, and it is asked again
         tracks = TRACKS.name in names and WAITING.name in names
-        self._has_patterns = is_new or all(table.name in names for table in PATTERN_TABLES)
+        self._has_patterns = is_new or patterns
         self._has_rollups = all(table.name in names for table in rollup_state.TABLES)
         missing = {
             _WITHOUT_TRACKS: tracks,
