@@ -79,9 +79,9 @@ def correct_by_hand(database: Database, pattern: str, strategy: str | None, conf
         connection.execute(text(statement), {"strategy": strategy, "config": config, "name": pattern})
 
 
-def write(database: Database, *records: Record, track: str = "") -> int:
-    """Write records in one transaction, at ``NOW``; how many calls were new."""
-    return _write(Store(database, lambda: NOW), records, track)
+def write(database: Database, *records: Record, track: str = "", at: datetime = NOW) -> int:
+    """Write records in one transaction, at that time; how many calls were new."""
+    return _write(Store(database, lambda: at), records, track)
 
 
 def write_now(database: Database, *records: Record) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, exists, func, literal, or_, select
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.expression import FromClause
 
 from cajanegra.domain import trend as trends
@@ -119,19 +120,22 @@ class PatternQuery:
             self._counts, counts.name == _ANALYSIS.error_pattern, isouter=self.tenant is None
         ).outerjoin(here, here.c.pattern == _ANALYSIS.error_pattern)
         keys = [key.label(f"by_{name}") for name, key in self.keys.items()]
-        self._status, regressed = self._state(here.c.regressed_at)
+        self._status, regressed = self._state(here.c)
         state = (self._status.label("status"), regressed.label("regressed"))
         query = select(ERROR_ANALYSIS, counts.recovered, *state, *keys).select_from(tables)
         return query.where(_ANALYSIS.error_pattern.is_not(None), *self._conditions())
 
-    def _state(self, regressed_at: ColumnElement[Any]) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-        """Status, and when a failure opened it again; for a tenant a failure of its own."""
+    def _state(
+        self, here: ReadOnlyColumnCollection[str, Any]
+    ) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+        """Status, and when a failure opened it again; for a tenant that had met it, a failure of its own."""
         status: ColumnElement[str] = func.coalesce(_ANALYSIS.resolution_status, "open")
         if self.tenant is None:
-            return status, regressed_at
-        own = self._counts.c.regressed
-        others = and_(regressed_at.is_not(None), own.is_(None))
-        return case((others, "resolved"), else_=status), case((regressed_at.is_not(None), own))
+            return status, here.regressed_at
+        own = self._counts.c
+        others = and_(here.regressed_at.is_not(None), own.regressed.is_(None))
+        came_back = and_(here.regressed_at.is_not(None), own.first <= here.resolved_before)
+        return case((others, "resolved"), else_=status), case((came_back, own.regressed))
 
     def _counted(self) -> FromClause:
         """Our counts under the names of today; a tenant's own, where one asks."""
