@@ -13,7 +13,7 @@ from cajanegra.domain.response import usage_from
 from cajanegra.providers.answers import Outcome
 from cajanegra.providers.attempt import Attempt
 from cajanegra.providers.delivery import Delivery
-from cajanegra.providers.wire import event_of
+from cajanegra.providers.wire import event_of, events_of
 
 _ALIVE = Chunk()
 """A sign of life: something came that is not handed out yet."""
@@ -41,17 +41,26 @@ class Text(msgspec.Struct, frozen=True, gc=False):
     usage: None = None
 
 
-_TEXT = msgspec.json.Decoder(Text)
+_TEXTS = msgspec.json.Decoder(Text)
 
 
-def text_of(event: bytes) -> Text | None:
-    """The chunk, where it brings text and nothing else; it is read in a third of the time."""
+def texts_of(events: Sequence[bytes]) -> Sequence[Text] | None:
+    """The chunks, where all of them bring text and nothing else; they are read in a fraction of the time.
+
+    They are read as lines. Where each line begins and ends with a brace none goes on with the one before, so
+    that as many values as lines are one of each.
+    """
+    lines, most = b"\n".join(events), len(events)
+    is_one_each = lines.count(b"\n") == lines.count(b"}\n{") == most - 1
+    if not (is_one_each and lines.startswith(b"{") and lines.endswith(b"}")):
+        return None
     try:
-        if not event.isascii():
-            event.decode()  # what is passed over is not looked at
-        return _TEXT.decode(event)
+        if not lines.isascii():
+            lines.decode()  # what is passed over is not looked at
+        texts = _TEXTS.decode_lines(lines)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
+    return texts if len(texts) == most else None
 
 
 @dataclass(slots=True)
@@ -85,18 +94,18 @@ class ChatChunks:
         wanted = self.attempt.request.parameters.get("n")
         return self.has_ended and (not isinstance(wanted, int) or len(self._others) + 1 >= wanted)
 
-    def take_texts(self, chunks: Sequence[tuple[Text, bytes]]) -> Chunk | None:
+    def take_texts(self, chunks: Sequence[Text], events: Sequence[bytes]) -> Chunk | None:
         """As ``take``, of chunks that bring nothing else, with their events: at least one, all together."""
-        text = "".join([chunk.choices[0].delta.content for chunk, _event in chunks])
+        text = "".join([chunk.choices[0].delta.content for chunk in chunks])
         said = self.delivery.take(text)
         wire = b""
         if self.attempt.request.raw:
-            self._held += [event_of(event) for _chunk, event in chunks]
+            self._held.append(events_of(events))
             if said or self.finish_reason:
                 wire = self._let_go()
         if text and not said and not wire:
             return _ALIVE
-        model = next((chunk.model for chunk, _event in chunks if chunk.model), None)
+        model = next((chunk.model for chunk in chunks if chunk.model), None)
         return self._chunk(said, None, model, None, (), wire, repaired=False)
 
     def take(self, data: Mapping[str, Any], event: bytes | None = None) -> Chunk | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-from typing import NamedTuple
+from itertools import repeat
+
+import msgspec
 
 
 class Lines:
@@ -36,7 +37,7 @@ class Lines:
         return lines
 
 
-class ServerEvent(NamedTuple):
+class ServerEvent(msgspec.Struct, frozen=True, gc=False):
     """One server-sent event: its name (``message`` unless it has one) and its data."""
 
     name: str
@@ -45,6 +46,7 @@ class ServerEvent(NamedTuple):
 
 _BEGIN, _END = b"data: ", b"\n\n"
 """Of an event, as nearly all servers write it."""
+_BETWEEN = _END + _BEGIN
 
 
 class ServerEvents:
@@ -81,10 +83,9 @@ class ServerEvents:
 
 def _whole(piece: bytes) -> list[ServerEvent]:
     """The events of bytes that are whole ones of one line of data each, as most are; else none."""
-    if not piece.endswith(_END) or b"\r" in piece:
+    if not piece.startswith(_BEGIN) or not piece.endswith(_END) or b"\r" in piece:
         return []
-    parts = piece[: -len(_END)].split(_END)
-    has_other_lines = piece.count(b"\n") > len(_END) * len(parts)
-    if has_other_lines or not all(map(bytes.startswith, parts, itertools.repeat(_BEGIN))):
+    found = piece[len(_BEGIN) : -len(_END)].split(_BETWEEN)
+    if piece.count(b"\n") != len(_END) * len(found):  # there are other lines
         return []
-    return [ServerEvent("message", part[len(_BEGIN) :]) for part in parts]
+    return [*map(ServerEvent, repeat("message"), found)]

@@ -16,13 +16,13 @@ from cajanegra.ports import FailureReader
 from cajanegra.providers import passing_on
 from cajanegra.providers.answers import Outcome
 from cajanegra.providers.attempt import Attempt
-from cajanegra.providers.chat_chunks import ChatChunks, first_choice, text_of
+from cajanegra.providers.chat_chunks import ChatChunks, first_choice, texts_of
 from cajanegra.providers.lines import ServerEvent, ServerEvents
 from cajanegra.providers.transport import StreamedResponse, Transport
 from cajanegra.providers.wire import joined
 
 _PATH = "/chat/completions"
-_DONE = b"[DONE]"
+_DONE, _CONTENT = b"[DONE]", b'"content"'
 _NOT_A_STREAM = ("application/json", "text/html")
 _NOT_JSON = ("text/html", "text/event-stream", "image/", "audio/", "video/")
 _AFTER_FINISH_SECONDS = 2.0
@@ -115,7 +115,8 @@ class OpenAICompatible:
                 while not done:
                     piece = await response.piece()
                     events = decoder.feed(piece) if piece else decoder.close()
-                    done = _DONE in [event.data for event in events]
+                    if done := _DONE in (data := [event.data for event in events]):
+                        events = events[: data.index(_DONE)]
                     for chunk in _chunks(state, events, response.headers):
                         yield chunk
                     if not piece:
@@ -180,19 +181,18 @@ def _taken(
     Raises:
         ProviderError: as ``_take``.
     """
-    before_end = itertools.takewhile(lambda event: event.data != _DONE, events)
-    each = ((text_of(event.data) if event.name == "message" else None, event) for event in before_end)
-    for is_text, some in itertools.groupby(each, key=lambda one: one[0] is not None):
-        if not is_text:
-            for _none, event in some:
-                yield _take(state, event, headers)
+    for may_be_text, some in itertools.groupby(events, key=_may_be_text):
+        together = [*some]
+        data = [event.data for event in together]
+        if may_be_text and state.attempt.request.raw and (texts := texts_of(data)) is not None:
+            yield state.take_texts(texts, data)
             continue
-        texts = [(text, event.data) for text, event in some if text is not None]
-        if state.attempt.request.raw:
-            yield state.take_texts(texts)
-        else:
-            for one in texts:
-                yield state.take_texts([one])
+        for event in together:
+            yield _take(state, event, headers)
+
+
+def _may_be_text(event: ServerEvent) -> bool:
+    return _CONTENT in event.data and event.name == "message"
 
 
 def _take(state: ChatChunks, event: ServerEvent, headers: Mapping[str, str]) -> Chunk | None:
@@ -201,6 +201,8 @@ def _take(state: ChatChunks, event: ServerEvent, headers: Mapping[str, str]) -> 
     Raises:
         ProviderError: the event reports an error, is malformed, or ends an answer that is none.
     """
+    if _may_be_text(event) and (texts := texts_of([event.data])) is not None:
+        return state.take_texts(texts, [event.data])
     data = state.attempt.decoded(event.data, "a chunk of the stream")
     if event.name == "error" or data.get("error") or data.get("object") == "error":
         raise state.attempt.reported(data, headers)

@@ -14,6 +14,11 @@ def event_of(data: bytes, name: str = "message") -> bytes:
     return head + b"data: " + lines + b"\n\n"
 
 
+def events_of(lines: Sequence[bytes]) -> bytes:
+    """Server-sent events without names, of data of one line each: at least one."""
+    return b"data: " + b"\n\ndata: ".join(lines) + b"\n\n"
+
+
 def joined(chunks: Sequence[Chunk]) -> Chunk:
     """One chunk that says what several do: what came together is handed on together.
 

@@ -14,9 +14,10 @@ from cajanegra.domain.call import ChatRequest, Chunk
 from cajanegra.domain.failure import ProviderError
 from cajanegra.providers import openai_compatible
 from cajanegra.providers.attempt import Attempt
-from cajanegra.providers.chat_chunks import ChatChunks, text_of
+from cajanegra.providers.chat_chunks import ChatChunks, texts_of
 from cajanegra.providers.lines import ServerEvent
 
+TEXT = b'{"choices": [{"delta": {"content": "a"}}]}'
 DELTAS: list[dict[str, Any]] = [
     {"content": "word "},
     {"content": ""},
@@ -67,7 +68,7 @@ def _chunks(events: list[bytes], *, raw: bool) -> tuple[list[Chunk], str]:
 @given(st.lists(EVENTS, max_size=6), st.booleans())
 def test_texts_alone_come_to_the_same_as_all_that_is_read(events: list[bytes], raw: bool) -> None:
     found = _chunks(events, raw=raw)
-    with mock.patch.object(openai_compatible, "text_of", return_value=None):
+    with mock.patch.object(openai_compatible, "texts_of", return_value=None):
         assert found == _chunks(events, raw=raw)
 
 
@@ -85,4 +86,22 @@ def test_texts_alone_come_to_the_same_as_all_that_is_read(events: list[bytes], r
     ],
 )
 def test_what_may_be_more_than_text_is_read_whole(event: bytes) -> None:
-    assert text_of(event) is None
+    assert texts_of([event]) is None
+    assert texts_of([TEXT, event, TEXT]) is None
+
+
+@given(st.lists(st.sampled_from([TEXT, b"{", b"}", b"{}", b" ", b",", b"\n", b'"x": ']), min_size=1, max_size=8))
+def test_chunks_that_are_read_together_are_one_each(parts: list[bytes]) -> None:
+    """Whatever stands in the events: one with two values does not make up for two with half of one each."""
+    for count in range(1, len(parts) + 1):
+        events = [b"".join(parts[at::count]) for at in range(count)]
+        alone = [texts_of([event]) for event in events]
+        together = texts_of(events)
+        assert together == (None if None in alone else [one for found in alone for one in found or ()])
+
+
+def test_an_event_with_two_values_is_none() -> None:
+    two, half, rest = TEXT + b" " + TEXT, b'{"x": {}', b'{}, "choices": []}'
+    assert texts_of([two]) is None
+    assert texts_of([two, half, rest]) is None
+    assert texts_of([two, TEXT[:-1], b"}"]) is None
