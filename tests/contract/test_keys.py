@@ -8,7 +8,7 @@ from sqlalchemy import text
 from cajanegra.domain.keys import NewSecret
 from cajanegra.domain.principal import ALL_TENANTS, Role, Scope
 from cajanegra.errors import StorageError, UsageError
-from cajanegra.server.verification import FRESH, GRACE, Verification
+from cajanegra.server.verification import FRESH, GRACE, RENEWED, Verification
 from cajanegra.storage import keys
 from cajanegra.storage.database import Database
 from cajanegra.storage.keys import Key
@@ -169,6 +169,23 @@ def test_a_verified_key_is_recalled_for_a_moment_without_the_database(database: 
     assert known.recall("session", secret.text) is None
     clocks.seconds += FRESH + 0.1
     assert known.recall("key", secret.text) is None
+
+
+def test_one_of_those_who_use_a_key_asks_for_it_again_while_it_holds_for_the_others(
+    database: Database,
+) -> None:
+    _key, secret = make(database)
+    known, clocks = verification(database)
+    known.verify("key", secret.text)
+    for _second in range(3):
+        clocks.seconds += RENEWED + 0.1
+        assert [known.recall("key", secret.text) is None for _ in range(3)] == [True, False, False]
+        assert known.verify("key", secret.text) is not None
+        assert known.recall("key", secret.text) is not None
+    clocks.seconds += RENEWED + 0.1
+    assert known.recall("key", secret.text) is None  # and is gone before it asks
+    clocks.seconds += FRESH - RENEWED
+    assert [known.recall("key", secret.text) for _ in range(2)] == [None, None]
 
 
 def test_a_revoked_key_is_refused_as_soon_as_it_is_asked_for_again(database: Database) -> None:

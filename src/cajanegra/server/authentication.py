@@ -70,6 +70,16 @@ class Authentication:
         request.state.cajanegra_recheck = partial(self, request, bearer, session)
         if bearer is not None and (key := self.verification.recall("key", bearer.credentials)):
             return key.principal
+        return await self.look_up(request, bearer, session)
+
+    async def look_up(
+        self, request: Request, bearer: HTTPAuthorizationCredentials | None, session: str | None
+    ) -> Principal:
+        """The same for a caller whose key is not recalled.
+
+        Raises:
+            ProblemError: as above.
+        """
         if await self.is_keyless():
             self._require_local(request)
             return _LOCAL

@@ -68,6 +68,8 @@ class Context:
     @property
     def recorder(self) -> AnyRecorder:
         """Where calls and feedback that come in are written down."""
+        if (made := self._recorder) is not None:
+            return made
         with self._making:
             if self._recorder is None:
                 self._recorder = Recorder(self.settings)

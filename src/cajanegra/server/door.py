@@ -28,6 +28,7 @@ _SECURITY = (
     (b"cache-control", b"no-store"),
 )
 """Set where a response does not say otherwise itself."""
+_SAID = frozenset(name for name, _value in _SECURITY)
 
 
 class Door:
@@ -120,13 +121,13 @@ async def _tell(scope: Scope, receive: Receive, send: Send, error: Exception) ->
 
 def _completed(given: Iterable[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
     """The headers of a response, with what every response has."""
-    headers = [one for one in given if one[0] != b"x-request-id"]
+    headers = [*given]
     names = {name for name, _value in headers}
-    return [
-        *headers,
-        (b"x-request-id", request_id.encode()),
-        *(one for one in _SECURITY if one[0] not in names),
-    ]
+    if b"x-request-id" in names:
+        headers = [one for one in headers if one[0] != b"x-request-id"]
+    headers.append((b"x-request-id", request_id.encode()))
+    headers += _SECURITY if names.isdisjoint(_SAID) else [one for one in _SECURITY if one[0] not in names]
+    return headers
 
 
 def _operation(scope: Scope) -> str:

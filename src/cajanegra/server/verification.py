@@ -23,6 +23,11 @@ logger = logging.getLogger("cajanegra.server")
 
 FRESH = 2.0
 """Seconds for which what the database said holds: how long a revoked key can still be used."""
+RENEWED = FRESH / 2
+"""Seconds after which one of those who use a key asks for it again, while it still holds for the others.
+
+Were it asked for when it holds no more, all those who use it at that moment would ask at once.
+"""
 GRACE = 300.0
 """Seconds for which a key that held is accepted while the database is away, so that this stops no call.
 
@@ -57,6 +62,8 @@ class Verification:
         self._clock = clock
         self._timer = timer
         self._known: OrderedDict[tuple[Kind, str], _Known] = OrderedDict()
+        self._asking: set[tuple[Kind, str]] = set()
+        """What somebody asks for again, or has set out to."""
         self._lock = threading.Lock()
         self._has_keys = False
         self._none_at = float("-inf")
@@ -65,13 +72,17 @@ class Verification:
         """The key that a text is, or that a browser's session stands for, if that was found out just now.
 
         Looks nothing up. It is found by the hash of what the caller sent, which tells nothing of how near a
-        guess was.
+        guess was. Of those who ask after a while one is told nothing, who is to ask ``verify`` then.
         """
-        return self._recalled(kind, secret, FRESH)
+        name = kind, domain_keys.digest(secret)
+        known = self._held(name, FRESH)
+        if known is None or (self._timer() - known.at > RENEWED and self._is_first(name)):
+            return None
+        return known.key
 
     def was_seen(self, kind: Kind, secret: str) -> bool:
         """Whether this held lately; who sends it guesses at nothing."""
-        return self._recalled(kind, secret, GRACE) is not None
+        return self._held((kind, domain_keys.digest(secret)), GRACE) is not None
 
     def verify(self, kind: Kind, secret: str) -> Key | None:
         """The key that a text is, or that a browser's session stands for, if it holds.
@@ -79,17 +90,19 @@ class Verification:
         Raises:
             StorageError: the database cannot be read, and the secret was not seen lately.
         """
-        now = self._timer()
+        now, name = self._timer(), (kind, domain_keys.digest(secret))
         try:
             key = self._find(kind, secret)
         except StorageError:
-            key = self._recalled(kind, secret, GRACE)
-            if key is None:
+            known = self._held(name, GRACE)
+            if known is None:
                 raise
-            return key
+            return known.key
+        finally:
+            self._asking.discard(name)
         if key is not None and not key.is_valid(self._clock()):
             key = None
-        self._remember(kind, secret, key, now)
+        self._remember(name, key, now)
         if key is not None:
             self._note_use(key)
         return key
@@ -129,14 +142,20 @@ class Verification:
             return keys.find(self._database, secret)
         return keys.find_session(self._database, secret, self._clock())
 
-    def _recalled(self, kind: Kind, secret: str, age: float) -> Key | None:
-        known = self._known.get((kind, domain_keys.digest(secret)))
+    def _held(self, name: tuple[Kind, str], age: float) -> _Known | None:
+        known = self._known.get(name)
         if known is None or self._timer() - known.at > age or not known.key.is_valid(self._clock()):
             return None
-        return known.key
+        return known
 
-    def _remember(self, kind: Kind, secret: str, key: Key | None, now: float) -> None:
-        name = kind, domain_keys.digest(secret)
+    def _is_first(self, name: tuple[Kind, str]) -> bool:
+        """Whether nobody else has set out to ask for it."""
+        with self._lock:
+            is_first = name not in self._asking
+            self._asking.add(name)
+        return is_first
+
+    def _remember(self, name: tuple[Kind, str], key: Key | None, now: float) -> None:
         with self._lock:
             self._known.pop(name, None)
             if key is not None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 
+import msgspec
 from starlette.types import Send
 
 from cajanegra.domain.call import Operation, Usage, prompt_text
@@ -30,8 +30,7 @@ _UNBUFFERED = (b"x-accel-buffering", b"no")
 """Tells nginx to pass events on as they come."""
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(msgspec.Struct, frozen=True):
     """One request and what it takes to answer it."""
 
     upstream: Upstream

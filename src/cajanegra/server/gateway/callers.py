@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+import msgspec
 from fastapi.security import HTTPAuthorizationCredentials
 from starlette.requests import Request
 from starlette.types import Scope
@@ -18,8 +18,7 @@ from cajanegra.server.problems import ProblemError
 from cajanegra.storage.keys import Key
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True, gc=False):
     """Who makes a request.
 
     Attributes:
@@ -75,4 +74,4 @@ class Callers:
 
     async def _slowly(self, scope: Scope, text: str) -> Principal:
         given = HTTPAuthorizationCredentials(scheme="Bearer", credentials=text) if text else None
-        return await self._authentication(Request(scope), given, None)
+        return await self._authentication.look_up(Request(scope), given, None)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from starlette.types import Receive
 
 from cajanegra.domain.call import CallInfo, ChatCall, ChatRequest, Message, Operation
@@ -33,8 +33,7 @@ class ClientGoneError(Exception):
     """The client has left before its request was complete, or no longer reads its answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(msgspec.Struct, frozen=True, gc=False):
     """A request that can be answered.
 
     Attributes:
