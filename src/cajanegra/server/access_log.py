@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import select
@@ -11,11 +10,6 @@ from collections.abc import Iterable, Iterator
 from typing import TextIO
 
 access_log = logging.getLogger("cajanegra.access")
-
-LATE = 0.05
-"""Seconds that a line may wait."""
-MOST = 1_000
-"""Lines that may wait."""
 
 
 class LineFormatter(logging.Formatter):
@@ -38,24 +32,18 @@ class LineFormatter(logging.Formatter):
 
 
 class LineHandler(logging.StreamHandler[TextIO]):
-    """For records that are made on an event loop."""
+    """For records that come many at a time: their lines wait until it is flushed."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         super().__init__(stream)
         self._lines: list[str] = []
-        self._may_wait = True
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record with those that come within a moment."""
+        """Write a record with those that come together with it."""
         try:
             self._lines.append(self.format(record) + self.terminator)
         except Exception:  # noqa: BLE001 - as the library does: what cannot be logged stops nobody
             self.handleError(record)
-            return
-        if len(self._lines) >= MOST or not self._may_wait:
-            self.flush()
-        elif len(self._lines) == 1:
-            self._flush_soon()
 
     def flush(self) -> None:
         """Write what waits."""
@@ -68,24 +56,6 @@ class LineHandler(logging.StreamHandler[TextIO]):
                 super().flush()
         finally:
             self.release()
-
-    def hurry(self) -> None:
-        """Write what waits, and from now on each record at once."""
-        self._may_wait = False
-        self.flush()
-
-    def _flush_soon(self) -> None:
-        try:
-            asyncio.get_running_loop().call_later(LATE, self.flush)
-        except RuntimeError:  # nobody would come back to it
-            self.flush()
-
-
-def hurry() -> None:
-    """Have no line wait any more: a process that a signal ends goes without a further word."""
-    for handler in access_log.handlers:
-        if isinstance(handler, LineHandler):
-            handler.hurry()
 
 
 def _pieces(lines: Iterable[str]) -> Iterator[str]:

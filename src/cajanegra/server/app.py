@@ -17,7 +17,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cajanegra.server import access_log
 from cajanegra.server.api.health import health_router
 from cajanegra.server.api.keys import keys_router
 from cajanegra.server.api.session import session_router
@@ -39,6 +38,7 @@ from cajanegra.server.reloading import Reloading, reload_router
 from cajanegra.server.retaining import retain_until
 from cajanegra.server.router import PREFIX, add_logs
 from cajanegra.server.verification import Verification
+from cajanegra.server.visits import Visits
 from cajanegra.settings import Server, Settings
 from cajanegra.storage.database import Database
 
@@ -77,6 +77,7 @@ def create_app(settings: Settings | None = None, *, beside: Mapping[str, ASGIApp
     keys = Database(context.settings.database.url)  # with connections of its own: nobody waits to be let in
     verification = Verification(keys)
     metrics = Metrics()
+    visits = Visits(metrics)
     authentication = Authentication(server, verification, FailedAttempts(time.monotonic), metrics)
     gateway = new_gateway(context, authentication, keys)
 
@@ -88,7 +89,7 @@ def create_app(settings: Settings | None = None, *, beside: Mapping[str, ASGIApp
         retain_until(context.stopping, context.settings)
         yield {STOP: context.stopping.set}
         context.stopping.set()
-        access_log.hurry()
+        visits.hurry()
         await gateway.aclose()
         await run_in_threadpool(context.close)
         keys.close()
@@ -116,11 +117,11 @@ def create_app(settings: Settings | None = None, *, beside: Mapping[str, ASGIApp
         health_router(context, authentication, Monitoring(context), metrics, counting, gateway.retry_budgets)
     )
     app.router.default = Dashboard(app.router.default)
-    _add_layers(app, server, metrics, {GATEWAY: gateway, **(beside or {})})
+    _add_layers(app, server, visits, {GATEWAY: gateway, **(beside or {})})
     return app
 
 
-def _add_layers(app: _Application, server: Server, metrics: Metrics, beside: Mapping[str, ASGIApp]) -> None:
+def _add_layers(app: _Application, server: Server, visits: Visits, beside: Mapping[str, ASGIApp]) -> None:
     """What a request passes on its way in: the layer added last comes first, and the door before all."""
     app.add_middleware(GZipMiddleware, minimum_size=_WORTH_PACKING, compresslevel=5)
     if server.cors_origins:
@@ -132,4 +133,4 @@ def _add_layers(app: _Application, server: Server, metrics: Metrics, beside: Map
             expose_headers=["X-Request-Id", "ETag"],
         )
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=server.max_body_bytes)
-    app.way_in = Door(Dispatch(app.rest, by_prefix=beside), settings=server, metrics=metrics)
+    app.way_in = Door(Dispatch(app.rest, by_prefix=beside), settings=server, visits=visits)

@@ -12,10 +12,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cajanegra.domain.ids import uuid7
 from cajanegra.server import origins
-from cajanegra.server.access_log import access_log
 from cajanegra.server.gateway.refusals import GATEWAY, of_problem, refuse
-from cajanegra.server.metrics import Metrics
 from cajanegra.server.problems import ProblemError, problem_response, told
+from cajanegra.server.visits import Visit, Visits
 from cajanegra.settings import Server
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -37,7 +36,8 @@ class Door:
     Args:
         app: what is behind it.
         settings: of the server.
-        metrics: where requests are counted.
+        visits: where requests are noted that have ended.
+        clock: seconds since the Unix epoch.
         timer: seconds of a monotonic clock.
     """
 
@@ -45,12 +45,14 @@ class Door:
         self,
         app: ASGIApp,
         settings: Server,
-        metrics: Metrics,
+        visits: Visits,
+        clock: Callable[[], float] = time.time,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._app = app
         self._settings = settings
-        self._metrics = metrics
+        self._visits = visits
+        self._clock = clock
         self._timer = timer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,17 +87,18 @@ class Door:
                 raise
             await _tell(scope, receive, send_on, error)
         finally:
-            seconds = self._timer() - began
-            self._metrics.note_request(scope["method"], _operation(scope), status, seconds)
-            access_log.info(
-                "%s %s %s %d %d bytes %.1f ms %s",
-                _address(scope),
-                scope["method"],
-                scope.get("raw_path", b"").decode("ascii", "backslashreplace"),
-                status,
-                size,
-                seconds * 1000,
-                request_id,
+            self._visits.note(
+                Visit(
+                    self._clock(),
+                    _address(scope),
+                    scope["method"],
+                    scope.get("raw_path", b"").decode("ascii", "backslashreplace"),
+                    _operation(scope),
+                    status,
+                    size,
+                    self._timer() - began,
+                    request_id,
+                )
             )
 
     def _refusal(self, scope: Scope, headers: Mapping[bytes, bytes]) -> ProblemError | None:

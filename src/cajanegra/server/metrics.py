@@ -32,6 +32,8 @@ class Metrics:
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self.before_telling: Callable[[], None] = lambda: None
+        """Counts what waits to be counted; called before the numbers are told."""
         self._clock = clock
         self._registry = CollectorRegistry()
         self._requests = self._counter(
@@ -82,6 +84,7 @@ class Metrics:
             backlog: of the spool; ``None`` where it cannot be read.
             database_up: whether the record could be read.
         """
+        self.before_telling()
         counted = self._registry
         if directory := os.environ.get(DIRECTORY):
             counted = CollectorRegistry()

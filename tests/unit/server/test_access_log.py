@@ -1,8 +1,7 @@
-"""Lines of the access log are written together, soon, in order, and each once."""
+"""Lines of the access log are written together, in order, and each once."""
 
 from __future__ import annotations
 
-import asyncio
 import io
 import logging
 import select
@@ -11,7 +10,6 @@ import weakref
 
 import pytest
 
-from cajanegra.server import access_log
 from cajanegra.server.access_log import LineFormatter, LineHandler
 
 
@@ -32,38 +30,13 @@ def record(text: str, created: float = 1_700_000_000.25) -> logging.LogRecord:
 def test_lines_that_come_together_are_written_at_once() -> None:
     out = Out()
     handler = LineHandler(out)
-
-    async def story() -> None:
-        for number in range(3):
-            handler.handle(record(f"{number}"))
-        assert not out.written
-        await asyncio.sleep(2 * access_log.LATE)
-        handler.handle(record("later"))
-        await asyncio.sleep(2 * access_log.LATE)
-
-    asyncio.run(story())
-    assert (out.getvalue(), len(out.written)) == ("0\n1\n2\nlater\n", 2)
-
-
-def test_what_waits_is_bounded_and_is_written_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access_log, "MOST", 2)
-    out = Out()
-    handler = LineHandler(out)
-
-    async def story() -> None:
-        for number in range(3):
-            handler.handle(record(f"{number}"))
-        assert out.getvalue() == "0\n1\n"
-
-    asyncio.run(story())
+    for number in range(3):
+        handler.handle(record(f"{number}"))
+    assert not out.written
+    handler.flush()
+    handler.handle(record("later"))
     logging.shutdown([weakref.ref(handler)])  # as the interpreter does
-    assert out.getvalue() == "0\n1\n2\n"
-
-
-def test_without_an_event_loop_a_line_does_not_wait() -> None:
-    out = Out()
-    LineHandler(out).handle(record("now"))
-    assert out.getvalue() == "now\n"
+    assert (out.getvalue(), len(out.written)) == ("0\n1\n2\nlater\n", 2)
 
 
 def test_what_cannot_be_formatted_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,6 +45,7 @@ def test_what_cannot_be_formatted_stops_nobody(monkeypatch: pytest.MonkeyPatch) 
     handler = LineHandler(out)
     handler.handle(logging.makeLogRecord({"msg": "%d", "args": ("no number",)}))
     handler.handle(record("next"))
+    handler.flush()
     assert out.getvalue() == "next\n"
 
 
@@ -79,33 +53,14 @@ def test_each_write_is_of_whole_lines_that_a_pipe_takes_at_once() -> None:
     out = Out()
     handler = LineHandler(out)
     texts = [f"{number} {'ñ' * (number % 300)}" for number in range(400)] + ["x" * 10_000]
-
-    async def story() -> None:
-        for text in texts:
-            handler.handle(record(text))
-        handler.flush()
-
-    asyncio.run(story())
+    for text in texts:
+        handler.handle(record(text))
+    handler.flush()
     written = out.written
     assert "".join(written).splitlines() == texts
     assert all(piece.endswith("\n") for piece in written)
     assert all(len(piece.encode()) <= select.PIPE_BUF for piece in written if piece.count("\n") > 1)
     assert len(written) < len(texts) / 5
-
-
-def test_a_process_that_ends_writes_what_waits_and_all_that_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    out = Out()
-    handler = LineHandler(out)
-    monkeypatch.setattr(access_log.access_log, "handlers", [handler])
-
-    async def story() -> None:
-        handler.handle(record("waiting"))
-        access_log.hurry()
-        assert out.getvalue() == "waiting\n"
-        handler.handle(record("late"))
-        assert out.getvalue() == "waiting\nlate\n"
-
-    asyncio.run(story())
 
 
 def test_a_stream_that_is_broken_stops_nobody() -> None:
