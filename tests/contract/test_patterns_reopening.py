@@ -37,6 +37,7 @@ def _state(database: Database, scope: Scope, pattern: str = A) -> tuple[str, boo
     """Status, and whether it is said to have come back."""
     found = detail(database, scope, pattern, now=LATER).pattern
     assert ("regressed" in found.marks) == (found.regressed_at is not None)
+    assert (found.resolution_status == "resolved") == (found.resolved_at is not None)
     listed = page(database, PatternFilter(scope, status=found.resolution_status), now=LATER).items
     assert found.error_pattern in [row.error_pattern for row in listed]
     return found.resolution_status, found.regressed_at is not None

@@ -39,7 +39,7 @@ class LineHandler(logging.StreamHandler[TextIO]):
         self._lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record with those that come together with it."""
+        """Keep the line of a record until the handler is flushed."""
         try:
             self._lines.append(self.format(record) + self.terminator)
         except Exception:  # noqa: BLE001 - as the library does: what cannot be logged stops nobody

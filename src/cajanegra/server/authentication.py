@@ -70,24 +70,28 @@ class Authentication:
         request.state.cajanegra_recheck = partial(self, request, bearer, session)
         if bearer is not None and (key := self.verification.recall("key", bearer.credentials)):
             return key.principal
-        return await self.look_up(request, bearer, session)
+        return self.principal(await self.look_up(request, bearer, session))
 
     async def look_up(
         self, request: Request, bearer: HTTPAuthorizationCredentials | None, session: str | None
-    ) -> Principal:
-        """The same for a caller whose key is not recalled.
+    ) -> Key | None:
+        """The key of a caller whose key is not recalled; ``None`` for one from this machine who needs none.
 
         Raises:
             ProblemError: as above.
         """
         if await self.is_keyless():
             self._require_local(request)
-            return _LOCAL
+            return None
         if bearer is not None:
-            return (await self.key(request, bearer.credentials)).principal
+            return await self.key(request, bearer.credentials)
         if session is not None:
-            return (await self._session(request, session)).principal
+            return await self._session(request, session)
         raise _unauthorized("give a key: 'Authorization: Bearer <key>'")
+
+    def principal(self, key: Key | None) -> Principal:
+        """Who has a key, or needs none."""
+        return _LOCAL if key is None else key.principal
 
     async def is_keyless(self) -> bool:
         """Whether nobody needs a key: there is none, and the server listens to this machine alone."""

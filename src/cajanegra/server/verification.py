@@ -62,8 +62,8 @@ class Verification:
         self._clock = clock
         self._timer = timer
         self._known: OrderedDict[tuple[Kind, str], _Known] = OrderedDict()
-        self._asking: set[tuple[Kind, str]] = set()
-        """What somebody asks for again, or has set out to."""
+        self._asking: dict[tuple[Kind, str], float] = {}
+        """What somebody has set out to ask for again, and when; whoever gave up is replaced."""
         self._lock = threading.Lock()
         self._has_keys = False
         self._none_at = float("-inf")
@@ -90,16 +90,21 @@ class Verification:
         Raises:
             StorageError: the database cannot be read, and the secret was not seen lately.
         """
-        now, name = self._timer(), (kind, domain_keys.digest(secret))
+        name = kind, domain_keys.digest(secret)
         try:
-            key = self._find(kind, secret)
+            return self._verified(name, secret)
+        finally:
+            self._asking.pop(name, None)
+
+    def _verified(self, name: tuple[Kind, str], secret: str) -> Key | None:
+        now = self._timer()
+        try:
+            key = self._find(name[0], secret)
         except StorageError:
             known = self._held(name, GRACE)
             if known is None:
                 raise
             return known.key
-        finally:
-            self._asking.discard(name)
         if key is not None and not key.is_valid(self._clock()):
             key = None
         self._remember(name, key, now)
@@ -149,11 +154,13 @@ class Verification:
         return known
 
     def _is_first(self, name: tuple[Kind, str]) -> bool:
-        """Whether nobody else has set out to ask for it."""
+        """Whether nobody else has just set out to ask for it."""
+        now = self._timer()
         with self._lock:
-            is_first = name not in self._asking
-            self._asking.add(name)
-        return is_first
+            if now - self._asking.get(name, float("-inf")) <= RENEWED:
+                return False
+            self._asking[name] = now
+        return True
 
     def _remember(self, name: tuple[Kind, str], key: Key | None, now: float) -> None:
         with self._lock:

@@ -11,7 +11,7 @@ from collections import deque
 
 import msgspec
 
-from cajanegra.server.access_log import access_log
+from cajanegra.server.access_log import LineHandler, access_log
 from cajanegra.server.metrics import Metrics
 
 LATE = 0.05
@@ -58,7 +58,8 @@ class Visits:
         self._metrics = metrics
         metrics.before_telling = self.flush
         self._ended: deque[Visit] = deque()
-        self._is_due = False
+        self._due_on: asyncio.AbstractEventLoop | None = None
+        """The event loop that is going to flush; it may have ended before that."""
         self._may_wait = True
 
     def note(self, visit: Visit) -> None:
@@ -66,12 +67,12 @@ class Visits:
         self._ended.append(visit)
         if not self._may_wait or len(self._ended) >= MOST:
             self.flush()
-        elif not self._is_due:
+        else:
             self._flush_soon()
 
     def flush(self) -> None:
         """Count and log those that wait."""
-        self._is_due = False
+        self._due_on = None
         while self._ended:
             try:
                 visit = self._ended.popleft()
@@ -81,7 +82,8 @@ class Visits:
             if access_log.isEnabledFor(logging.INFO):
                 access_log.handle(_record(visit))
         for handler in access_log.handlers:
-            handler.flush()
+            if isinstance(handler, LineHandler):
+                handler.flush()
 
     def hurry(self) -> None:
         """Have none wait any more: a process that a signal ends goes without a further word."""
@@ -90,10 +92,13 @@ class Visits:
 
     def _flush_soon(self) -> None:
         try:
-            asyncio.get_running_loop().call_later(LATE, self.flush)
-            self._is_due = True
+            loop = asyncio.get_running_loop()
         except RuntimeError:  # nobody would come back to it
             self.flush()
+            return
+        if self._due_on is not loop:
+            self._due_on = loop
+            loop.call_later(LATE, self.flush)
 
 
 def _record(visit: Visit) -> logging.LogRecord:

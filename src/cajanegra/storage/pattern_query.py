@@ -120,22 +120,29 @@ class PatternQuery:
             self._counts, counts.name == _ANALYSIS.error_pattern, isouter=self.tenant is None
         ).outerjoin(here, here.c.pattern == _ANALYSIS.error_pattern)
         keys = [key.label(f"by_{name}") for name, key in self.keys.items()]
-        self._status, regressed = self._state(here.c)
-        state = (self._status.label("status"), regressed.label("regressed"))
+        self._status, regressed, resolved = self._state(here.c)
+        state = (self._status.label("status"), regressed.label("regressed"), resolved.label("resolved"))
         query = select(ERROR_ANALYSIS, counts.recovered, *state, *keys).select_from(tables)
         return query.where(_ANALYSIS.error_pattern.is_not(None), *self._conditions())
 
     def _state(
         self, here: ReadOnlyColumnCollection[str, Any]
-    ) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-        """Status, and when a failure opened it again; for a tenant that had met it, a failure of its own."""
+    ) -> tuple[ColumnElement[Any], ColumnElement[Any], ColumnElement[Any]]:
+        """Status, when a failure opened it again, and when it was resolved.
+
+        For a tenant that is a failure of its own, and only where it had met the pattern before.
+        """
         status: ColumnElement[str] = func.coalesce(_ANALYSIS.resolution_status, "open")
         if self.tenant is None:
-            return status, here.regressed_at
+            return status, here.regressed_at, _ANALYSIS.resolved_at
         own = self._counts.c
         others = and_(here.regressed_at.is_not(None), own.regressed.is_(None))
         came_back = and_(here.regressed_at.is_not(None), own.first <= here.resolved_before)
-        return case((others, "resolved"), else_=status), case((came_back, own.regressed))
+        return (
+            case((others, "resolved"), else_=status),
+            case((came_back, own.regressed)),
+            case((others, here.resolved_before), else_=_ANALYSIS.resolved_at),
+        )
 
     def _counted(self) -> FromClause:
         """Our counts under the names of today; a tenant's own, where one asks."""
@@ -242,7 +249,7 @@ def _pattern(row: Row[Any], counts: Mapping[datetime, int], now: datetime) -> Pa
         probable_cause=row.probable_cause,
         suggested_action=row.suggested_action,
         resolution_status=status,
-        resolved_at=row.resolved_at,
+        resolved_at=row.resolved,
         regressed_at=row.regressed,
         auto_correction_enabled=row.auto_correction_enabled,
         correction_config=row.correction_config,

@@ -7,6 +7,7 @@ import io
 import logging
 import threading
 from collections.abc import Iterator
+from unittest import mock
 
 import pytest
 
@@ -71,6 +72,30 @@ def test_whoever_reads_the_metrics_is_told_of_all_that_have_ended(out: io.String
 
     assert f"{COUNTED} 1.0" in asyncio.run(story()).decode()
     assert lines(out) == ["last"]
+
+
+def test_a_loop_that_ends_early_keeps_nobody_waiting(out: io.StringIO) -> None:
+    noted = Visits(Metrics())
+
+    async def note(name: str) -> None:
+        noted.note(visit(name))
+
+    async def note_and_stay() -> None:
+        noted.note(visit("second"))
+        await asyncio.sleep(2 * visits.LATE)
+
+    asyncio.run(note("first"))
+    asyncio.run(note_and_stay())
+    assert lines(out) == ["first", "second"]
+
+
+def test_a_broken_handler_of_the_host_stops_nobody(out: io.StringIO) -> None:
+    broken = io.StringIO()
+    broken.close()
+    access_log.addHandler(logging.StreamHandler(broken))
+    with mock.patch.object(logging, "raiseExceptions", new=False):
+        Visits(Metrics()).note(visit("r-1"))
+    assert lines(out) == ["r-1"]
 
 
 def test_how_many_wait_is_bounded(out: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:

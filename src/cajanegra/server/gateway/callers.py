@@ -9,7 +9,7 @@ from fastapi.security import HTTPAuthorizationCredentials
 from starlette.requests import Request
 from starlette.types import Scope
 
-from cajanegra.domain.principal import AllTenants, Principal, Role
+from cajanegra.domain.principal import AllTenants, Role
 from cajanegra.errors import StorageError
 from cajanegra.server.access import scope_of
 from cajanegra.server.authentication import Authentication
@@ -50,7 +50,8 @@ class Callers:
         text = token.strip().decode("latin-1") if scheme.lower() == b"bearer" else ""
         key = self._authentication.verification.recall("key", text) if text else None
         try:
-            principal = key.principal if key is not None else await self._slowly(scope, text)
+            key = key or await self._slowly(scope, text)
+            principal = self._authentication.principal(key)
             named = headers.get(b"x-cajanegra-tenant")
             found = scope_of(principal, None if named is None else named.decode("latin-1"))
         except ProblemError as error:
@@ -68,10 +69,8 @@ class Callers:
                 f"this key has the role {principal.role}; asking providers needs {Role.WRITER}",
                 code="permission_denied",
             )
-        if key is None and text:
-            key = self._authentication.verification.recall("key", text)
         return Caller(None if isinstance(found, AllTenants) else found, key)
 
-    async def _slowly(self, scope: Scope, text: str) -> Principal:
+    async def _slowly(self, scope: Scope, text: str) -> Key | None:
         given = HTTPAuthorizationCredentials(scheme="Bearer", credentials=text) if text else None
         return await self._authentication.look_up(Request(scope), given, None)
