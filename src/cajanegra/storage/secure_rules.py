@@ -71,7 +71,12 @@ OF_ALL_TENANTS: Mapping[str, frozenset[str]] = {
     "ai_error_analysis": frozenset({"occurrence_count", "last_occurred", "created_at", "updated_at"}),
     "cajanegra_patterns": frozenset(
         {
-            "failures", "recovered", "first_occurred", "last_occurred", "regressed_at", "resolved_before",
+            "failures",
+            "recovered",
+            "first_occurred",
+            "last_occurred",
+            "regressed_at",
+            "resolved_before",
             "kept",
         }
     ),

@@ -90,7 +90,9 @@ def test_what_may_be_more_than_text_is_read_whole(event: bytes) -> None:
     assert texts_of([TEXT, event, TEXT]) is None
 
 
-@given(st.lists(st.sampled_from([TEXT, b"{", b"}", b"{}", b" ", b",", b"\n", b'"x": ']), min_size=1, max_size=8))
+@given(
+    st.lists(st.sampled_from([TEXT, b"{", b"}", b"{}", b" ", b",", b"\n", b'"x": ']), min_size=1, max_size=8)
+)
 def test_chunks_that_are_read_together_are_one_each(parts: list[bytes]) -> None:
     """Whatever stands in the events: one with two values does not make up for two with half of one each."""
     for count in range(1, len(parts) + 1):
