@@ -15,6 +15,7 @@ from cajanegra.recovery.course import Course
 from cajanegra.recovery.engine import Engine
 from cajanegra.recovery.target import Target
 from cajanegra.server.departure import Departure
+from cajanegra.server.gateway.cohort import next_stage
 from cajanegra.server.gateway.incoming import Incoming
 from cajanegra.server.gateway.limits import Limits
 from cajanegra.server.gateway.refusals import Headers, Unanswered, send_json
@@ -82,6 +83,7 @@ async def _plain(exchange: Exchange) -> None:
         _charge(exchange, course, None, 0)
         raise
     _charge(exchange, course, outcome.answer.usage, 0)
+    await next_stage()
     model = outcome.answer.model or outcome.target.model
     body = outcome.answer.wire or body_of(outcome.answer, outcome.request_id, model)
     await send_json(exchange.send, 200, body, _headers(course))

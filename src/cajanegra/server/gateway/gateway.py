@@ -14,6 +14,7 @@ from cajanegra.domain.ids import uuid7
 from cajanegra.server.departure import departure_of
 from cajanegra.server.gateway.answering import Exchange, answer
 from cajanegra.server.gateway.callers import Callers
+from cajanegra.server.gateway.cohort import next_stage
 from cajanegra.server.gateway.incoming import ClientGoneError, incoming, read_body
 from cajanegra.server.gateway.limits import Limits
 from cajanegra.server.gateway.permission import is_listed, permitted
@@ -95,6 +96,7 @@ class Gateway:
         headers = dict(scope["headers"])
         caller = await self._callers.of(scope, headers)
         body = await read_body(receive, self._max_body_bytes)
+        await next_stage()
         key = caller.key
         request = incoming(
             operation,
@@ -104,6 +106,7 @@ class Gateway:
             key=key.prefix if key is not None else "",
             new_id=_call_id(scope, headers),
         )
+        await next_stage()
         upstream = self._upstream
         targets = permitted(upstream, request.model, operation, key)
         if key is not None and key.limits is not None:
