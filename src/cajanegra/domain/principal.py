@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any, Final
+
+import msgspec
 
 from cajanegra.errors import UsageError
 
@@ -32,8 +33,7 @@ class Role(StrEnum):
     """Both, and deletes and decides."""
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(msgspec.Struct, frozen=True, gc=False):
     """Who makes a request.
 
     Attributes:
@@ -51,12 +51,12 @@ class Principal:
 
     def __post_init__(self) -> None:
         given: Any = self.scope  # hosts without a type checker give None
-        if not isinstance(given, str | AllTenants) or not given:
+        if not isinstance(given, (str, AllTenants)) or not given:
             raise UsageError("a principal has a tenant's id or ALL_TENANTS as its scope, and never none")
         if type(self.role) is not Role:
             if self.role not in set(Role):
                 raise UsageError(f"{self.role!r} is not a role; choose one of {', '.join(Role)}")
-            object.__setattr__(self, "role", Role(self.role))
+            msgspec.structs.force_setattr(self, "role", Role(self.role))
 
     def may(self, role: Role) -> bool:
         """Whether they may do what this role is for; an admin may do everything."""

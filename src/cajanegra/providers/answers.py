@@ -28,6 +28,7 @@ _OPENINGS = (
     *("i'm sorry", "i am sorry", "i'm very sorry", "sorry", "i apologi", "lo siento", "no puedo"),
     *("i can't", "i cannot", "i am unable", "i won't", "i will not"),
 )
+_FIRST_LETTERS = frozenset(one[0] for one in _OPENINGS)
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
@@ -75,7 +76,11 @@ def may_be_refusal(text: str) -> bool:
     if len(text) > LONGEST_REFUSAL:
         return False
     begun = _plain(text)
-    return not begun or begun.startswith(_OPENINGS) or any(one.startswith(begun) for one in _OPENINGS)
+    if not begun:
+        return True
+    if begun[0] not in _FIRST_LETTERS:
+        return False
+    return begun.startswith(_OPENINGS) or any(one.startswith(begun) for one in _OPENINGS)
 
 
 def _is_refusal(text: str) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
 import msgspec
 
+from cajanegra.cohort import next_stage
 from cajanegra.domain.call import Answer, ChatRequest, Chunk, Operation
 from cajanegra.domain.failure import FailureKind, ProviderError
 from cajanegra.domain.response import answer_from
@@ -23,6 +23,7 @@ from cajanegra.providers.wire import joined
 
 _PATH = "/chat/completions"
 _DONE, _CONTENT = b"[DONE]", b'"content"'
+_MESSAGE = "message"
 _NOT_A_STREAM = ("application/json", "text/html")
 _NOT_JSON = ("text/html", "text/event-stream", "image/", "audio/", "video/")
 _AFTER_FINISH_SECONDS = 2.0
@@ -113,12 +114,16 @@ class OpenAICompatible:
                 await self._require_stream(attempt, response)
                 decoder = ServerEvents()
                 while not done:
+                    await next_stage()
                     piece = await response.piece()
                     events = decoder.feed(piece) if piece else decoder.close()
-                    if done := _DONE in (data := [event.data for event in events]):
+                    data = [event.data for event in events]
+                    done = _DONE in data
+                    if done:
                         events = events[: data.index(_DONE)]
                     for chunk in _chunks(state, events, response.headers):
-                        yield chunk
+                        is_last = done and state.has_ended and response.is_whole and bool(chunk.wire)
+                        yield msgspec.structs.replace(chunk, is_last=True) if is_last else chunk
                     if not piece:
                         break
                     if state.is_whole:
@@ -174,25 +179,27 @@ def _chunks(state: ChatChunks, events: Sequence[ServerEvent], headers: Mapping[s
 
 
 def _taken(
-    state: ChatChunks, events: Iterable[ServerEvent], headers: Mapping[str, str]
+    state: ChatChunks, events: Sequence[ServerEvent], headers: Mapping[str, str]
 ) -> Iterator[Chunk | None]:
-    """What is taken of events; texts that are passed on are taken together.
+    """What is taken of events; texts that are passed on are taken together, where nothing else is among them.
 
     Raises:
         ProviderError: as ``_take``.
     """
-    for may_be_text, some in itertools.groupby(events, key=_may_be_text):
-        together = [*some]
-        data = [event.data for event in together]
-        if may_be_text and state.attempt.request.raw and (texts := texts_of(data)) is not None:
+    if state.attempt.request.raw:
+        count = len(events)
+        while count and not _may_be_text(events[count - 1]):
+            count -= 1
+        data = [event.data for event in events[:count] if event.name == _MESSAGE]
+        if len(data) == count > 0 and (texts := texts_of(data)) is not None:
             yield state.take_texts(texts, data)
-            continue
-        for event in together:
-            yield _take(state, event, headers)
+            events = events[count:]
+    for event in events:
+        yield _take(state, event, headers)
 
 
 def _may_be_text(event: ServerEvent) -> bool:
-    return _CONTENT in event.data and event.name == "message"
+    return _CONTENT in event.data and event.name == _MESSAGE
 
 
 def _take(state: ChatChunks, event: ServerEvent, headers: Mapping[str, str]) -> Chunk | None:

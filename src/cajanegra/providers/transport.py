@@ -18,6 +18,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from cajanegra.cohort import next_stage
 from cajanegra.domain.failure import Failure, FailureKind, ProviderError
 from cajanegra.errors import SettingsError
 from cajanegra.patience import Patience
@@ -57,6 +58,11 @@ class StreamedResponse:
         self._bytes = 0
         self._patience = patience
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the body has come, and been read."""
+        return self._content.at_eof()
+
     def close(self) -> None:
         """Give the connection back, if the whole body was read, or else close it."""
         self._patience.close()
@@ -72,9 +78,13 @@ class StreamedResponse:
         Raises:
             ProviderError: the connection broke, the time is over, or the body is too long.
         """
+        content = self._content
         try:
-            with self._patience.until(self._deadline):
-                piece = await self._content.readany()
+            if content.total_bytes > self._bytes:  # it is here already
+                piece = content.read_nowait()
+            else:
+                with self._patience.until(self._deadline):
+                    piece = await content.readany()
             self._count(piece)
         except Exception as error:  # noqa: BLE001 - whatever it is becomes a failure with its kind
             failed = self._broken(error)
@@ -122,7 +132,7 @@ class StreamedResponse:
 
     async def drain(self) -> None:
         """Read the rest, which matters to nobody, so that the connection can be used again."""
-        if self._content.at_eof():
+        if self.is_whole:
             return
         self.hurry(_DRAIN_SECONDS)
         try:
@@ -178,6 +188,7 @@ class Transport:
         """
         response = await self.stream_json(path, payload, timeout=timeout, model=model)
         try:
+            await next_stage()
             return Response(response.status, response.headers, await response.read())
         finally:
             response.close()
@@ -202,6 +213,7 @@ class Transport:
         try:
             body = _encode(payload)
             session = await self._sessions.here()
+            await next_stage()
             with patience.until(deadline):
                 response = await session.post(
                     self._url(path),

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import msgspec
 
+from cajanegra.cohort import next_stage
 from cajanegra.domain.call import Answer, CallStatus, ChatCall, Chunk
 from cajanegra.domain.failure import ProviderError
 from cajanegra.errors import CallError
@@ -109,6 +110,7 @@ class Engine:
         """The same as ``chat``, for a caller that wants to know of the call's course in any case."""
         try:
             await course.begin()
+            await next_stage()
             while True:
                 target, sent = course.target, self._around.clock()
                 try:
@@ -118,6 +120,7 @@ class Engine:
                     await course.recover(error)
                 else:
                     course.first_content(self._around.clock() - sent)
+                    await next_stage()
                     course.answered(answer, {})
                     return Outcome(
                         answer, course.request_id, course.status, target, course.attempts, course.steps
@@ -147,6 +150,7 @@ class Engine:
         received = Received(course, self._around.clock)
         try:
             await course.begin()
+            await next_stage()
             while True:
                 received = Received(course, self._around.clock)
                 try:

@@ -48,9 +48,9 @@ class OfConnection:
         if self._leave is not None:
             self._leave()
 
-    def join(self, state: dict[str, Any]) -> None:
-        """Have those who answer the request with this state know of it."""
-        state[_IN_STATE] = self
+    def joined(self, state: dict[str, Any]) -> dict[str, Any]:
+        """A state with which those who answer a request know of it."""
+        return {**state, _IN_STATE: self}
 
 
 class _OfReceive:

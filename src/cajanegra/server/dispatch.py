@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -19,7 +19,7 @@ class Dispatch:
         self._app = app
         self._by_prefix = tuple(by_prefix.items())
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass the request on."""
         app = self._app
         if scope["type"] == "http":
@@ -28,4 +28,4 @@ class Dispatch:
                 if path.startswith(prefix):
                     app = other
                     break
-        await app(scope, receive, send)
+        return app(scope, receive, send)

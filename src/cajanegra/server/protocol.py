@@ -72,11 +72,11 @@ class Protocol(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self._is_one_too_many = False
         """It is told so when it asks; beyond a third more, connections are cut off at once."""
-        self._in_head = False
         self._head_size = 0
         self._head_timer: TimerHandle | None = None
         self._read_timer: TimerHandle | None = None
         self._departure = OfConnection()
+        self.app_state = self._departure.joined(self.app_state)
         self._running: Any = None
         """The request that is being answered; ``cycle`` is of the last that has come."""
 
@@ -104,38 +104,22 @@ class Protocol(HttpToolsProtocol):
             self._running.message_event.set()
         self._departure.happen()
 
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        super().on_message_begin()
-        self._departure.join(self.scope["state"])
-        self._in_head, self._head_size = True, 0
-        self._start_timer()
-
-    def on_headers_complete(self) -> None:
-        """Its headers are complete."""
-        self._in_head = False
-        self._stop_timer()
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        """All of it is here; reading goes on, since a client that leaves meanwhile shows so alone."""
-        super().on_message_complete()
-        if not self.pipeline:
-            self.flow.resume_reading()
-
     def data_received(self, data: bytes) -> None:
         """More of a request has come; one whose headers do not end is refused."""
         if self._is_one_too_many:
             self.transport.write(_TOO_MANY)
             self.transport.close()
             return
-        was_in_head = self._in_head
+        before: Any = self.scope  # None before the first request
         super().data_received(data)
-        if was_in_head and self._in_head:
-            self._head_size += len(data)
-            if self._head_size > MAX_HEAD and not self.transport.is_closing():
-                self.transport.write(_TOO_LARGE)
-                self.transport.close()
+        cycle: Any = self.cycle
+        if cycle is None or cycle.scope is not self.scope:
+            self._note_head(data, is_new=self.scope is not before)
+            return
+        if self._head_timer is not None:
+            self._stop_timer()
+        if self.flow.read_paused and not cycle.more_body and not self.pipeline:
+            self.flow.resume_reading()  # a client that leaves meanwhile shows so alone
 
     def pause_writing(self) -> None:
         """The client does not keep up; one that reads nothing more is cut off."""
@@ -157,6 +141,18 @@ class Protocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._running = cycle
         super()._start_asgi_task(cycle, app)
+
+    def _note_head(self, data: bytes, *, is_new: bool) -> None:
+        """The headers of a request are not complete."""
+        if is_new:
+            self._stop_timer()
+            self._head_size = 0
+        else:
+            self._head_size += len(data)
+        self._start_timer()
+        if self._head_size > MAX_HEAD and not self.transport.is_closing():
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
 
     def _start_timer(self) -> None:
         if self._head_timer is None:

@@ -10,8 +10,7 @@ from cajanegra.server.departure import OfConnection, departure_of
 
 def test_a_connection_tells_whoever_waits() -> None:
     connection, told = OfConnection(), list[str]()
-    state: dict[str, Any] = {}
-    connection.join(state)
+    state = connection.joined({})
     departure = departure_of({"state": state}, _never)
     departure.tell(lambda: told.append("the first request"))
     departure.forget()

@@ -9,13 +9,13 @@ from contextlib import aclosing
 import msgspec
 from starlette.types import Send
 
+from cajanegra.cohort import next_stage
 from cajanegra.domain.call import Operation, Usage, prompt_text
 from cajanegra.errors import CallError
 from cajanegra.recovery.course import Course
 from cajanegra.recovery.engine import Engine
 from cajanegra.recovery.target import Target
 from cajanegra.server.departure import Departure
-from cajanegra.server.gateway.cohort import next_stage
 from cajanegra.server.gateway.incoming import Incoming
 from cajanegra.server.gateway.limits import Limits
 from cajanegra.server.gateway.refusals import Headers, Unanswered, send_json
@@ -95,7 +95,7 @@ async def _stream(exchange: Exchange) -> None:
     course, send = opened.course, exchange.send
     translation: StreamTranslation | None = None
     usage: Usage | None = None
-    delivered, failed = 0, False
+    delivered, failed, last = 0, False, b""
     try:
         async with aclosing(opened.chunks) as chunks:
             async for chunk in chunks:
@@ -105,7 +105,10 @@ async def _stream(exchange: Exchange) -> None:
                     translation = _translation(exchange, course)
                     head = [_EVENTS, _UNBUFFERED, *_headers(course)]
                     await send({"type": "http.response.start", "status": 200, "headers": head})
-                if events := translation.events(chunk):
+                events = translation.events(chunk)
+                if chunk.is_last:
+                    last = events
+                elif events:
                     await send({"type": "http.response.body", "body": events, "more_body": True})
     except CallError as error:
         if translation is None:
@@ -113,12 +116,13 @@ async def _stream(exchange: Exchange) -> None:
             await _tell(exchange, course, error)
         else:
             told = Unanswered(error, course.attempts, exchange.upstream.patterns).body()
-            await send({"type": "http.response.body", "body": b"data: " + told + b"\n\n"})
+            await send({"type": "http.response.body", "body": last + b"data: " + told + b"\n\n"})
         return
     finally:
         if translation is not None or not failed:
             _charge(exchange, course, usage, delivered)
-    last = b"" if call.request.operation is Operation.RESPONSES else DONE
+    if call.request.operation is not Operation.RESPONSES:
+        last += DONE
     await send({"type": "http.response.body", "body": last})
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from cajanegra import cohort
 from cajanegra.domain.call import Operation
 from cajanegra.domain.ids import uuid7
 from cajanegra.server.departure import departure_of
 from cajanegra.server.gateway.answering import Exchange, answer
 from cajanegra.server.gateway.callers import Callers
-from cajanegra.server.gateway.cohort import next_stage
 from cajanegra.server.gateway.incoming import ClientGoneError, incoming, read_body
 from cajanegra.server.gateway.limits import Limits
 from cajanegra.server.gateway.permission import is_listed, permitted
@@ -60,12 +60,15 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        member = cohort.join()
         try:
             await self._respond(scope, receive, send)
         except RefusalError as error:
             await refuse(scope, send, error)
         except ClientGoneError:
             return
+        finally:
+            cohort.leave(member)
 
     def retry_budgets(self) -> list[tuple[str, str | None, float]]:
         """See ``Upstream.retry_budgets``; for the thread on which the gateway answers."""
@@ -96,7 +99,7 @@ class Gateway:
         headers = dict(scope["headers"])
         caller = await self._callers.of(scope, headers)
         body = await read_body(receive, self._max_body_bytes)
-        await next_stage()
+        await cohort.next_stage()
         key = caller.key
         request = incoming(
             operation,
@@ -106,7 +109,7 @@ class Gateway:
             key=key.prefix if key is not None else "",
             new_id=_call_id(scope, headers),
         )
-        await next_stage()
+        await cohort.next_stage()
         upstream = self._upstream
         targets = permitted(upstream, request.model, operation, key)
         if key is not None and key.limits is not None:

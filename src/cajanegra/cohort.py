@@ -1,0 +1,31 @@
+"""Has the requests that are under way together take each stage of their way together, as a cohort.
+
+Code that has just run for another request takes half the time or less: the processor knows its branches and
+has it in its caches. So a request gives way between stages, and those that wait come as far before it
+goes on. One that is alone goes on at once. (J. Larus, M. Parkes: Using Cohort Scheduling to Enhance Server
+Performance, USENIX Annual Technical Conference 2002.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+_members: set[object] = set()
+
+
+def join() -> object:
+    """A request begins; what this returns is handed back with ``leave``."""
+    member = object()
+    _members.add(member)
+    return member
+
+
+def leave(member: object) -> None:
+    """It has ended."""
+    _members.discard(member)
+
+
+async def next_stage() -> None:
+    """Let the others come this far, if there are any."""
+    if len(_members) > 1:
+        await asyncio.sleep(0)
