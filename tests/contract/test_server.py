@@ -356,6 +356,8 @@ def test_what_nobody_expected_beside_the_api_is_an_error_in_the_form_that_is_usu
         answer = client.post("/v1/chat/completions")
     assert answer.status_code == 500
     assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-store"
+    assert "content-security-policy" not in answer.headers  # a program asked
     assert answer.headers["x-request-id"] in caplog.text
     assert "secret" not in answer.json()["error"]["message"]
 

@@ -13,6 +13,7 @@ from cajanegra.domain.failure import FailureKind, ProviderError
 from cajanegra.providers.openai_compatible import OpenAICompatible
 from provider_servers import (
     DONE,
+    Exchange,
     Script,
     StatusReader,
     answers,
@@ -184,6 +185,30 @@ def test_a_stream_is_handed_on_piece_by_piece() -> None:
     assert [chunk.finish_reason for chunk in chunks] == [None, None, "stop", None]
     assert [chunk.model for chunk in chunks] == ["gpt-4o-2024-08-06", None, None, None]
     assert chunks[-1].usage == Usage(3, 2, 5)
+
+
+def whole_stream(*pieces: bytes) -> Script:
+    """Every request gets a stream, its end included, in one write."""
+    body = b"".join(f"{len(piece):x}\r\n".encode() + piece + b"\r\n" for piece in [*pieces, b""])
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.send(head + body)
+
+    return script
+
+
+def test_the_last_chunk_of_a_stream_says_so_where_that_is_known() -> None:
+    request = ChatRequest(QUESTION, raw=True)
+    parts = [delta("Ho"), delta("la"), delta(finish_reason="stop")]
+    [whole] = ask_streamed(whole_stream(*parts, DONE), request)
+    assert (whole.text, whole.is_last) == ("Hola", True)
+    assert whole.wire.count(b"data: ") == 3
+    [endless] = ask_streamed(whole_stream(*parts), request)
+    assert (endless.text, endless.is_last) == ("Hola", False)
+    with pytest.raises(ProviderError):
+        ask_streamed(whole_stream(*parts[:2], DONE), request)
+    assert not any(chunk.is_last for chunk in ask_streamed(whole_stream(*parts, DONE), ChatRequest(QUESTION)))
 
 
 def test_a_stream_asks_for_its_usage() -> None:
