@@ -5,39 +5,36 @@ import asyncio
 from cajanegra import cohort
 
 
-def taken_by(*names: str) -> list[str]:
+def stages_taken(requests: int) -> list[tuple[int, int]]:
     """The stages of requests that are under way together, in the order in which they were taken."""
-    taken: list[str] = []
+    taken: list[tuple[int, int]] = []
 
-    async def request(name: str, member: object) -> None:
-        for stage in "12":
-            taken.append(name + stage)
+    async def request(number: int, member: object) -> None:
+        for stage in range(2):
+            taken.append((stage, number))
             await cohort.next_stage()
+        await asyncio.sleep(0)  # others are under way until all have ended
         cohort.leave(member)
 
     async def together() -> None:
         async with asyncio.TaskGroup() as group:
-            for name in names:
-                group.create_task(request(name, cohort.join()))
+            for number in range(requests):
+                group.create_task(request(number, cohort.join()))
 
     asyncio.run(together())
     return taken
 
 
-def test_those_that_are_under_way_together_take_each_stage_together() -> None:
-    assert taken_by("a", "b", "c") == ["a1", "b1", "c1", "a2", "b2", "c2"]
+def test_many_that_are_under_way_together_take_each_stage_together() -> None:
+    taken = stages_taken(cohort.FEWEST)
+    assert taken == sorted(taken)
+    assert len(taken) == 2 * cohort.FEWEST
 
 
-def test_one_that_is_alone_does_not_give_way() -> None:
-    ran: list[str] = []
+def test_few_do_not_give_way() -> None:
+    assert stages_taken(3) == [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2)]
 
-    async def alone() -> None:
-        member = cohort.join()
-        asyncio.get_running_loop().call_soon(ran.append, "another")
-        await cohort.next_stage()
-        ran.append("own")
-        cohort.leave(member)
-        await asyncio.sleep(0)
 
-    asyncio.run(alone())
-    assert ran == ["own", "another"]
+def test_who_has_left_counts_no_more() -> None:
+    stages_taken(cohort.FEWEST)
+    assert stages_taken(2) == [(0, 0), (1, 0), (0, 1), (1, 1)]
