@@ -18,6 +18,7 @@ behind a provider that takes 50 ms, 16 clients waited a millisecond longer.
 """
 
 _members: set[object] = set()
+"""Of this process, in all its threads: adding to a set is one step of the interpreter; counting up is not."""
 
 
 def join() -> object:

@@ -102,6 +102,21 @@ def test_a_client_that_leaves_closes_the_upstream_and_is_recorded(
     assert call["response_content_length"] == (2 if streamed else None)
 
 
+def test_a_client_that_leaves_in_the_middle_of_its_next_request_is_missed(
+    running: Gateway, first: Upstream, database: Database
+) -> None:
+    first.script = hanging = Hanging()
+    body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "a" * 200_000}]}
+    sent = request(running, running.key(), body, X_Cajanegra_Request_Id="left")
+    with socket.create_connection(running.host) as client:
+        client.sendall(sent[:1_000])
+        time.sleep(0.2)  # the gateway waits for the body; what follows comes in as few reads as may be
+        client.sendall(sent[1_000:] + b"POST /v1/chat/comp")
+        assert hanging.asked.wait(START)
+    assert hanging.left.wait(START)
+    assert recorded(database, "left").call["error_code"] == "cancelled"
+
+
 def test_requests_that_come_together_are_answered_in_their_order(running: Gateway, first: Upstream) -> None:
     first.script = answers(chat_completion())
     body, key = {"model": "gpt-4o-mini", "messages": HELLO}, running.key()

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
+
+from starlette.types import Message
 
 from cajanegra import cohort
+from cajanegra.server.gateway.gateway import Gateway
 
 
 def stages_taken(requests: int) -> list[tuple[int, int]]:
@@ -35,6 +39,18 @@ def test_few_do_not_give_way() -> None:
     assert stages_taken(3) == [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2)]
 
 
-def test_who_has_left_counts_no_more() -> None:
-    stages_taken(cohort.FEWEST)
+def test_requests_that_were_refused_are_under_way_no_more() -> None:
+    nobody: Any = None
+    told: list[Message] = []
+
+    async def send(message: Message) -> None:
+        told.append(message)
+
+    async def refused() -> None:
+        one = Gateway(nobody, nobody, nobody, max_body_bytes=1)
+        await one({"type": "http", "method": "GET", "path": "/v1/nothing", "headers": []}, nobody, send)
+
+    for _ in range(cohort.FEWEST):
+        asyncio.run(refused())
+    assert [message["status"] for message in told if "status" in message] == [404] * cohort.FEWEST
     assert stages_taken(2) == [(0, 0), (1, 0), (0, 1), (1, 1)]

@@ -153,8 +153,8 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
     is a sign of life: something came that is not handed out yet. ``repaired`` is as in ``Answer``.
     ``continued_by`` names the provider that goes on from here, where the one before was cut off. ``wire`` is
     what the chunk stands for as server-sent events in OpenAI's form, where that was asked for; it may bring
-    what no other attribute has, such as a second choice. ``is_last`` is set where it is known that the
-    stream ends after it, at once.
+    what no other attribute has, such as a second choice. ``is_last`` is set on one
+    with ``wire`` where it is known already that the stream ends after it, at once.
     """
 
     text: str = ""

@@ -212,8 +212,8 @@ class Transport:
 
         try:
             body = _encode(payload)
-            session = await self._sessions.here()
             await next_stage()
+            session = await self._sessions.here()
             with patience.until(deadline):
                 response = await session.post(
                     self._url(path),

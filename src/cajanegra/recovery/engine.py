@@ -120,7 +120,6 @@ class Engine:
                     await course.recover(error)
                 else:
                     course.first_content(self._around.clock() - sent)
-                    await next_stage()
                     course.answered(answer, {})
                     return Outcome(
                         answer, course.request_id, course.status, target, course.attempts, course.steps

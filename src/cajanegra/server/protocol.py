@@ -112,13 +112,12 @@ class Protocol(HttpToolsProtocol):
             return
         before: Any = self.scope  # None before the first request
         super().data_received(data)
-        cycle: Any = self.cycle
+        cycle: Any = self.cycle  # None before the first request, too
         if cycle is None or cycle.scope is not self.scope:
-            self._note_head(data, is_new=self.scope is not before)
-            return
-        if self._head_timer is not None:
+            self._watch_head(data, is_new=self.scope is not before)
+        elif self._head_timer is not None:
             self._stop_timer()
-        if self.flow.read_paused and not cycle.more_body and not self.pipeline:
+        if self.flow.read_paused and cycle is not None and not cycle.more_body and not self.pipeline:
             self.flow.resume_reading()  # a client that leaves meanwhile shows so alone
 
     def pause_writing(self) -> None:
@@ -142,7 +141,7 @@ class Protocol(HttpToolsProtocol):
         self._running = cycle
         super()._start_asgi_task(cycle, app)
 
-    def _note_head(self, data: bytes, *, is_new: bool) -> None:
+    def _watch_head(self, data: bytes, *, is_new: bool) -> None:
         """The headers of a request are not complete."""
         if is_new:
             self._stop_timer()

@@ -105,7 +105,7 @@ async def _stream(exchange: Exchange) -> None:
                     translation = _translation(exchange, course)
                     head = [_EVENTS, _UNBUFFERED, *_headers(course)]
                     await send({"type": "http.response.start", "status": 200, "headers": head})
-                events = translation.events(chunk)
+                events, last = last + translation.events(chunk), b""
                 if chunk.is_last:
                     last = events
                 elif events:
