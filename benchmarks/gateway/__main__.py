@@ -14,9 +14,8 @@ from pathlib import Path
 from tabulate import tabulate
 
 from benchmarks.gateway import load, processes
-from benchmarks.gateway.contestants import MODEL, Contestant, contestants
+from benchmarks.gateway.contestants import MODEL, PATH, Contestant, contestants, upstream_command
 
-PATH = "/v1/chat/completions"
 WARM_UP = 2.0
 """Seconds."""
 
@@ -49,15 +48,7 @@ def main() -> None:
     results: dict[str, dict[str, Measured]] = {}
     with tempfile.TemporaryDirectory() as name:
         directory, upstream = Path(name), processes.free_port()
-        provider = [
-            sys.executable,
-            "-m",
-            "benchmarks.gateway.upstream",
-            str(upstream),
-            str(options.delay),
-            "0",
-        ]
-        with processes.running(provider, upstream, cores[-1], directory):
+        with processes.running(upstream_command(upstream, options.delay), upstream, cores[-1], directory):
             port = processes.free_port()
             for one in contestants(directory, port, upstream):
                 if options.only and one.name not in options.only.split(","):

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 PEERS = ROOT / ".venv-bench" / "bin"
 NODE_PEERS = ROOT / ".venv-bench" / "node"
 MODEL = "gpt-4o-mini"
+PATH = "/v1/chat/completions"
 LITELLM_KEY = f"sk-{secrets.token_hex(16)}"
 """Without one it does not start."""
 
@@ -30,6 +31,11 @@ class Contestant:
     headers: Mapping[str, str] = field(default_factory=dict)
     missing: str = ""
     """Why it cannot be run here."""
+
+
+def upstream_command(port: int, delay: float = 0, pause: float = 0) -> list[str]:
+    """What starts a provider: it takes ``delay`` seconds to answer, and ``pause`` between two events."""
+    return [sys.executable, "-m", "benchmarks.gateway.upstream", str(port), str(delay), str(pause)]
 
 
 def contestants(directory: Path, port: int, upstream: int) -> list[Contestant]:

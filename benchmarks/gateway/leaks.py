@@ -9,15 +9,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from benchmarks.gateway import load, processes
-from benchmarks.gateway.contestants import MODEL, contestants
+from benchmarks.gateway.contestants import MODEL, PATH, contestants, upstream_command
 
-PATH = "/v1/chat/completions"
 CONNECTIONS = 64
 PAUSE = 0.01
 """Seconds between two events of a stream, which makes a fifth of a second for the whole."""
@@ -31,8 +29,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         directory, upstream, port = Path(name), processes.free_port(), processes.free_port()
-        provider = [sys.executable, "-m", "benchmarks.gateway.upstream", str(upstream), "0", str(PAUSE)]
-        with processes.running(provider, upstream, 1, directory):
+        with processes.running(upstream_command(upstream, pause=PAUSE), upstream, 1, directory):
             ours = next(one for one in contestants(directory, port, upstream) if one.name == "cajanegra")
             with processes.running(ours.command, port, 0, directory, ours.environment) as pid:
                 plain = load.request(PATH, ours.headers, model=MODEL, streamed=False)

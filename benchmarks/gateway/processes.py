@@ -1,4 +1,4 @@
-"""Starts processes on a core of their own, and tells what CPU they have used."""
+"""Starts processes on cores of their own, and tells what CPU they have used."""
 
 from __future__ import annotations
 
@@ -27,20 +27,21 @@ def free_port() -> int:
 def running(
     command: Sequence[str],
     port: int,
-    core: int,
+    cores: int | Sequence[int],
     directory: Path,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[int]:
     """The command, once it listens; its process id."""
     log = (directory / f"{Path(command[0]).name}-{port}.log").open("w")
     with log:
+        allowed = {cores} if isinstance(cores, int) else set(cores)
         process = subprocess.Popen(
             command,
             env={**os.environ, **(environment or {})},
             stdout=log,
             stderr=log,
             start_new_session=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, {core}),  # noqa: PLW1509 - nothing else runs yet
+            preexec_fn=lambda: os.sched_setaffinity(0, allowed),  # noqa: PLW1509 - nothing else runs yet
         )
     try:
         _wait(process, port, log.name)
